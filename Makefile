@@ -1,0 +1,44 @@
+# Sluice. `make up` runs it, `make test` tests it.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PORT ?= 8000
+WORKERS ?= 4
+
+.PHONY: up test lint bench-quick clean
+
+up: $(VENV)/.runs
+	@$(RUN) manage.py up --port $(PORT) --workers $(WORKERS) $(UP)
+
+# What it takes to run.
+$(VENV)/.runs: requirements.txt
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what Sluice needs …"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# What it takes to test: Python packages, and servers where we may install them.
+$(VENV)/.tests: requirements.txt tests/requirements.txt
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what the tests need …"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $(VENV)/.runs $@
+
+test: $(VENV)/.tests
+	@$(RUN) -m tests.servers
+	@$(MAKE) --no-print-directory lint
+	@$(RUN) -m pytest
+	@SLUICE_TEST_DB=postgres $(RUN) -m pytest tests/store tests/property tests/concurrency tests/web tests/acceptance
+
+lint: $(VENV)/.tests
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench-quick: $(VENV)/.tests
+	@$(RUN) -m tests.bench quick
+
+clean:
+	rm -rf $(VENV) data bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

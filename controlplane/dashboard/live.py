@@ -1,0 +1,170 @@
+"""The live stream: one Redis subscription a process, each screen drawn once for all who watch it.
+
+A browser asks for `/live/?t=<topic>&t=…` and gets, as server-sent events, the blocks of those screens
+that look different since they were last drawn. Drawing happens in a thread, at most twice a second for
+each screen; the stream itself never touches the database. A client that does not keep up is let go: it
+comes back and gets everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import redis.asyncio
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connections
+from redis.exceptions import RedisError
+
+from controlplane.dashboard import screens
+from runs.tickets import CHANGES
+
+log = logging.getLogger(__name__)
+
+PAUSE = 0.5  # seconds between two drawings of the same screen
+HEARTBEAT = 15.0
+LONGEST_STREAM = 15 * 60.0  # then the browser comes back, and its session is checked again
+MOST_TOPICS = 6
+QUEUE = 8  # frames that may wait for a client
+
+
+@dataclass(eq=False)
+class Client:
+    """A browser's stream."""
+
+    topics: frozenset[str]
+    frames: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(QUEUE))
+    lost: bool = False
+
+
+class Hub:
+    """All streams of this process."""
+
+    def __init__(self) -> None:
+        self._clients: set[Client] = set()
+        self._drawn: dict[str, dict[str, str]] = {}  # topic -> block id -> html, of topics that are watched
+        self._dirty: set[str] = set()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def stream(self, topics: frozenset[str]) -> AsyncIterator[str]:
+        """Events for one browser, the whole of its screens first."""
+        client = Client(topics)
+        self._clients.add(client)
+        self._run()
+        try:
+            yield "retry: 1000\n\n"
+            for topic in sorted(topics):
+                if topic not in self._drawn:
+                    self._drawn[topic] = await _draw(topic)
+                yield _frame(self._drawn[topic])
+            ends_at = time.monotonic() + LONGEST_STREAM
+            while not client.lost and time.monotonic() < ends_at:
+                try:
+                    yield await asyncio.wait_for(client.frames.get(), HEARTBEAT)
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            self._clients.discard(client)
+            for topic in topics - {topic for other in self._clients for topic in other.topics}:
+                self._drawn.pop(topic, None)
+
+    def _run(self) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._keep_drawn())]
+
+    async def _listen(self) -> None:
+        """Mark the screens that a change touches."""
+        pause = 0.5
+        while True:
+            client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
+            try:
+                async with client.pubsub() as channel:
+                    await channel.subscribe(CHANGES)
+                    self._touch(None)  # whatever was missed while nobody listened
+                    pause = 0.5
+                    async for message in channel.listen():
+                        if message["type"] == "message":
+                            self._touch(set(json.loads(message["data"])))
+            except (RedisError, OSError) as error:
+                log.warning("the live stream has no Redis: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            finally:
+                await client.aclose()
+
+    def _touch(self, changed: set[str] | None) -> None:
+        watched = {topic for client in self._clients for topic in client.topics}
+        self._dirty |= {topic for topic in watched if changed is None or screens.is_touched(topic, changed)}
+        if self._dirty:
+            self._wake.set()
+
+    async def _keep_drawn(self) -> None:
+        """Draw what is marked and send what looks different, then pause: changes in between are merged."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            dirty, self._dirty = self._dirty, set()
+            for topic in sorted(dirty):
+                watching = [client for client in self._clients if topic in client.topics]
+                if not watching:
+                    continue
+                blocks = await _draw(topic)
+                before = self._drawn.get(topic, {})
+                self._drawn[topic] = blocks
+                different = {name: html for name, html in blocks.items() if before.get(name) != html}
+                if different:
+                    frame = _frame(different)
+                    for client in watching:
+                        _send(client, frame)
+            await asyncio.sleep(PAUSE)
+
+
+def _send(client: Client, frame: str) -> None:
+    try:
+        client.frames.put_nowait(frame)
+    except asyncio.QueueFull:
+        client.lost = True
+
+
+async def _draw(topic: str) -> dict[str, str]:
+    return await sync_to_async(_draw_in_thread, thread_sensitive=False)(topic)
+
+
+def _draw_in_thread(topic: str) -> dict[str, str]:
+    try:
+        return {block.id: block.draw() for block in screens.blocks_of(topic)}
+    except screens.NoSuchScreen:
+        return {}
+    except Exception:
+        log.exception("the screen %s could not be drawn", topic)
+        return {}
+    finally:
+        connections.close_all()
+
+
+def _frame(blocks: dict[str, str]) -> str:
+    """Blocks as one event: each replaces the element of its id, what the reader does in it is kept."""
+    parts = [
+        f'<hx-partial hx-target="#{name}" hx-swap="outerMorph">{html.strip()}</hx-partial>'
+        for name, html in blocks.items()
+    ]
+    lines = "\n".join(parts).split("\n")
+    return "".join(f"data: {line}\n" for line in lines if line.strip()) + "\n"
+
+
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+
+def hub() -> Hub:
+    """The hub of this event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]

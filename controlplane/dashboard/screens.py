@@ -1,0 +1,200 @@
+"""The live parts of each page: blocks, each an element with an id, drawn by the page and by the stream alike.
+
+A screen is named by a topic: "pools", or "pool:database". The stream draws a block once for all who
+watch, so a block knows nothing of the reader: forms and tokens are drawn only where there is a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+
+from controlplane.dashboard import verdict
+from controlplane.dashboard.timeline import Timeline
+from pools import queries as pool_queries
+from runs import catalog, queries, states
+from runs.queries import Filter
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a page that changes while it is looked at."""
+
+    id: str
+    template: str
+    context: dict[str, Any] = field(default_factory=dict)
+
+    def draw(self, request: HttpRequest | None = None) -> str:
+        """The element as HTML. Without a request: for everybody, without forms."""
+        return render_to_string(self.template, {**self.context, "block": self.id}, request)
+
+
+class NoSuchScreen(LookupError):
+    """No screen has this topic."""
+
+
+def blocks_of(topic: str) -> list[Block]:
+    """The blocks of a screen. Raises NoSuchScreen, also for a run or a pool that is not there."""
+    name, _, argument = topic.partition(":")
+    if name not in _SCREENS:
+        raise NoSuchScreen(topic)
+    try:
+        return _SCREENS[name](argument)
+    except (LookupError, TypeError) as error:  # TypeError: a filter that there is not
+        raise NoSuchScreen(topic) from error
+
+
+def is_touched(topic: str, changed: Iterable[str]) -> bool:
+    """Whether a screen may look different after a change of these things (see `pools.claims.on_change`)."""
+    name, _, argument = topic.partition(":")
+    match name:
+        case "pool":
+            return any(thing in (f"gate:pool:{argument}", "changes") for thing in changed)
+        case "pools":
+            return any(thing.startswith("gate:pool:") for thing in changed)
+        case "run":
+            return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
+        case "runs":
+            return "runs" in changed
+        case _:
+            return any(not thing.startswith("log:") for thing in changed)
+
+
+# --- the screens ------------------------------------------------------------------------------------
+
+
+def rail_counts(counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The counts beside the navigation."""
+    counts = counts or queries.counts()
+    return {
+        "runs": counts["progress"] or "",
+        "queue": counts["queued"] or "",
+        "pools": pool_queries.counted(counts["waiting"]) if counts["waiting"] else "",
+    }
+
+
+def rail(argument: str = "") -> list[Block]:
+    counts = rail_counts()
+    return [Block(f"count-{name}", "_count.html", {"name": name, "count": count}) for name, count in counts.items()]
+
+
+def overview(argument: str = "") -> list[Block]:
+    pools = pool_queries.pools()
+    queued = queries.queued(most=5)
+    limits = queries.queue_limits()
+    counts = queries.counts()
+    failures = queries.recent_failures()
+    workers = queries.worker_queues()
+    sentence = verdict.of(pools, limits, counts, workers)
+    figures = {
+        "limits": limits,
+        "counts": counts,
+        "waiting": pool_queries.counted(counts["waiting"]),
+        "in_use": sum(pool.in_use for pool in pools),
+        "slots": sum(pool.limit or 0 for pool in pools),
+        "full": sum(pool.full for pool in pools),
+        "pools": pools,
+        "alive": sum(queue.alive for queue in workers),
+        "busy": sum(queue.busy for queue in workers),
+    }
+    return [
+        Block("verdict", "overview/_verdict.html", {"verdict": sentence}),
+        Block(
+            "needs-a-person",
+            "overview/_needs_a_person.html",
+            {
+                "failures": failures,
+                "paused": [pool for pool in pools if pool.paused],
+                "problems": catalog.current().problems,
+                "lonely": [queue for queue in workers if queue.waiting and not queue.alive],
+            },
+        ),
+        Block("figures", "overview/_figures.html", figures),
+        Block("pools", "pools/_table.html", {"pools": pools[:12], "more": max(0, len(pools) - 12)}),
+        Block("next", "overview/_next.html", {"queued": queued, "total": counts["queued"]}),
+    ]
+
+
+def run_list(argument: str = "") -> list[Block]:
+    return [run_table(Filter(**dict(parse_qsl(argument))), None)]
+
+
+def run_list_topic(wanted: Filter) -> str:
+    """The topic of the first page of runs under a filter."""
+    return "runs:" + urlencode({name: value for name, value in asdict(wanted).items() if value})
+
+
+def run_table(wanted: Filter, before: int | None) -> Block:
+    """A page of runs."""
+    runs, following = queries.runs(wanted, before)
+    return Block("runs", "runs/_table.html", {"runs": runs, "following": following, "wanted": wanted})
+
+
+def run(argument: str) -> list[Block]:
+    """A run by its id, not its uid: the stream's topics carry ids."""
+    return blocks_of_run(queries.by_id(int(argument)) if argument.isdecimal() else queries.find(argument))
+
+
+def blocks_of_run(run: Any, op: str = "") -> list[Block]:
+    """The parts of a run's page; with an op, its log alone is shown."""
+    ops = queries.ops_of(run)
+    waiting_ops = [view for view in ops if view.waiting]
+    why = queries.why_queued(run) if run.state == states.QUEUED else None
+    line = Timeline(run, ops)
+    return [
+        Block("run-head", "runs/_head.html", {"run": run, "ops": ops, "done": line.done}),
+        Block("why", "runs/_why.html", {"run": run, "why": why, "ops": waiting_ops[:6], "more": len(waiting_ops) - 6}),
+        Block("timeline", "runs/_timeline.html", {"run": run, "line": line}),
+        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run, op), "op": op}),
+    ]
+
+
+def pools(argument: str = "") -> list[Block]:
+    found = pool_queries.pools()
+    return [Block("pools", "pools/_table.html", {"pools": found, "more": 0})]
+
+
+def pool(argument: str) -> list[Block]:
+    found = pool_queries.pool(argument)
+    if found is None:
+        raise LookupError(argument)
+    key = f"pool:{argument}"
+    holds, line = pool_queries.holds(key), pool_queries.line(key)
+    names = queries.named([hold.holder for hold in holds] + [waiter.holder for waiter in line])
+    holders = [(hold, names.get(hold.holder)) for hold in holds]
+    waiters = [(place, waiter, names.get(waiter.holder)) for place, waiter in enumerate(line, 1)]
+    return [
+        Block("pool-head", "pools/_head.html", {"pool": found}),
+        Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
+        Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
+        Block("changes", "_changes.html", {"changes": pool_queries.changes(key, 8)}),
+    ]
+
+
+def queue(argument: str = "") -> list[Block]:
+    counts = queries.counts()
+    return [
+        Block("queue-limits", "queue/_summary.html", {"limits": queries.queue_limits()}),
+        Block("queue", "queue/_list.html", {"queued": queries.queued(most=50), "counts": counts}),
+    ]
+
+
+def limits(argument: str = "") -> list[Block]:
+    return [Block("limits-in-use", "queue/_in_use.html", {"limits": queries.queue_limits()})]
+
+
+_SCREENS: dict[str, Callable[[str], list[Block]]] = {
+    "rail": rail,
+    "overview": overview,
+    "runs": run_list,
+    "run": run,
+    "pools": pools,
+    "pool": pool,
+    "queue": queue,
+    "limits": limits,
+}

@@ -1,0 +1,256 @@
+"""The words and drawings of the pages: states, slot strips, times, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from controlplane.dashboard.addresses import pool_key
+from pools.models import Gate
+from pools.queries import PoolView
+from pools.rules import NAMES, Check
+from runs import queries, states
+from runs.models import Op, Run
+from runs.words import duration, whole_seconds
+
+register = template.Library()
+
+# What each state looks like: icon, class, word. The colour repeats what shape and word say.
+RUN_LOOKS = {
+    states.QUEUED: ("queue", "is-queue", "Queued"),
+    states.STARTED: ("run", "is-run", "In progress"),
+    states.CANCELING: ("off", "is-off", "Canceling"),
+    states.SUCCESS: ("ok", "is-ok", "Succeeded"),
+    states.FAILURE: ("fail", "is-fail", "Failed"),
+    states.CANCELED: ("off", "is-off", "Canceled"),
+}
+OP_LOOKS = {
+    states.PENDING: ("none", "is-off", "Not ready"),
+    states.READY: ("wait", "is-wait", "Waiting"),
+    states.ADMITTED: ("run", "is-run", "Starting"),
+    states.RUNNING: ("run", "is-run", "Running"),
+    states.UP_FOR_RETRY: ("redo", "is-wait", "Retries soon"),
+    states.SUCCESS: ("ok", "is-ok", "Succeeded"),
+    states.FAILURE: ("fail", "is-fail", "Failed"),
+    states.SKIPPED: ("off", "is-off", "Skipped"),
+    states.CANCELED: ("off", "is-off", "Canceled"),
+}
+
+PITCH = 15.0  # from one slot of a strip to the next
+STRIP = 196.0  # how long the slots of a strip may be together
+MOST_CELLS = 40  # beyond that a strip is one bar
+MOST_DOTS = 9
+
+register.filter("counted", queries.pool_queries.counted)
+register.filter("job_name", queries.job_name)
+register.filter("pool_key", pool_key)
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """One of the icons of _icons.html."""
+    return format_html('<svg class="ic {}" aria-hidden="true"><use href="#i-{}"/></svg>', extra, name)
+
+
+@register.simple_tag
+def state(thing: Run | Op, pill: bool = True, word: bool = True) -> SafeString:
+    """The state of a run or an op: icon, word and colour."""
+    looks = RUN_LOOKS if isinstance(thing, Run) else OP_LOOKS
+    name, look, text = looks[thing.state]
+    return badge(name, look, text, pill, word, spins=name == "run")
+
+
+def badge(name: str, look: str, text: str, pill: bool = True, word: bool = True, spins: bool = False) -> SafeString:
+    shown = text if word else format_html('<span class="vh">{}</span>', text)
+    return format_html(
+        '<span class="st {} {}">{}{}</span>', look, "pill" if pill else "", icon(name, "spin" if spins else ""), shown
+    )
+
+
+@register.simple_tag
+def pool_state(pool: PoolView) -> SafeString:
+    """Whether a pool has room, in icon, word and colour."""
+    if pool.paused:
+        return badge("pause", "is-pause", f"Paused by {pool.paused_by}" if pool.paused_by else "Paused")
+    if pool.limit == 0:
+        return badge("off", "is-off", "Closed")
+    if pool.over:
+        return badge("wait", "is-wait", f"{pool.over} over the limit")
+    if pool.full:
+        return badge("wait", "is-wait", "Full")
+    if pool.limit is None:
+        return format_html('<span class="small soft">No limit</span>')
+    return format_html('<span class="small soft">Room for {} more</span>', pool.free)
+
+
+@register.simple_tag
+def slots(pool: PoolView) -> SafeString:
+    """A pool's slots and line: held cells, free cells, the gate, and a dot for each who waits."""
+    return strip(pool.name, pool.in_use, pool.limit, pool.waiting, pool.paused)
+
+
+@register.simple_tag
+def gate_slots(gate: Gate | Any, waiting: int = 0) -> SafeString:
+    """The same for any gate."""
+    return strip(gate.label, gate.in_use, gate.limit, waiting, gate.paused)
+
+
+def strip(name: str, in_use: int, limit: int | None, waiting: int, paused: bool = False) -> SafeString:
+    """A slot strip. Holders beyond a lowered limit stand past the gate, with a dashed edge."""
+    inside = in_use if limit is None else min(in_use, limit)
+    over = in_use - inside
+    free = 0 if limit is None else limit - inside
+    cells = inside + free
+    parts: list[SafeString] = []
+    if cells > MOST_CELLS:
+        held = STRIP * inside / cells
+        parts.append(format_html('<rect class="held" x="0.6" y="1" width="{}" height="20" rx="2.5"/>', _n(held)))
+        parts.append(format_html('<rect class="free" x="0.6" y="1" width="{}" height="20" rx="2.5"/>', _n(STRIP - 1.2)))
+        x = STRIP
+    else:
+        pitch = min(PITCH, STRIP / max(cells, 1))
+        width = _n(pitch - min(4.2, pitch * 0.28))
+        for index in range(cells):
+            look = "held" if index < inside else ("off" if paused else "free")
+            parts.append(
+                format_html(
+                    '<rect class="{}" x="{}" y="1" width="{}" height="20" rx="2.5"/>',
+                    look,
+                    _n(index * pitch + 0.6),
+                    width,
+                )
+            )
+        x = cells * pitch
+    if limit is not None:
+        parts.append(format_html('<path class="gate" d="M{} 0V22"/>', _n(x + 2)))
+    x += 12
+    for _ in range(min(over, 6)):
+        parts.append(format_html('<rect class="held over" x="{}" y="1" width="9" height="20" rx="2.5"/>', _n(x - 4)))
+        x += 12
+    dots = min(waiting, MOST_DOTS)
+    for index in range(dots):
+        parts.append(format_html('<circle class="w" cx="{}" cy="11" r="3"/>', _n(x + index * 9)))
+    x += dots * 9
+    if waiting > dots:
+        more = queries.pool_queries.counted(waiting - dots)
+        parts.append(format_html('<text class="wmore" x="{}" y="15">+{}</text>', _n(x - 2), more))
+        x += 12 + 7 * len(more)
+    size = _n(max(x, 24.0))
+    return format_html(
+        '<svg class="slots" viewBox="0 0 {0} 22" width="{0}" height="22" role="img" aria-label="{1}">{2}</svg>',
+        size,
+        _strip_in_words(name, in_use, limit, waiting, paused),
+        format_html_join("", "{}", ((part,) for part in parts)),
+    )
+
+
+def _strip_in_words(name: str, in_use: int, limit: int | None, waiting: int, paused: bool) -> str:
+    words = f"{name}: {in_use} in use, no limit" if limit is None else f"{name}: {in_use} of {limit} slots in use"
+    words += ", paused" if paused else ""
+    return words + (f", {queries.pool_queries.counted(waiting)} waiting" if waiting else "")
+
+
+def _n(number: float) -> str:
+    return f"{number:.1f}".rstrip("0").rstrip(".")
+
+
+# --- times ------------------------------------------------------------------------------------------
+
+
+@register.filter
+def lasting(seconds: float | None) -> str:
+    """A span of time in words; nothing for None."""
+    return "" if seconds is None else duration(seconds)
+
+
+@register.simple_tag
+def since(moment: datetime | None) -> SafeString | str:
+    """How long ago, as a duration that keeps counting on the page."""
+    if moment is None:
+        return ""
+    seconds = max(0.0, (timezone.now() - moment).total_seconds())
+    iso = moment.isoformat()
+    return format_html('<time class="tn" datetime="{0}" data-since="{0}">{1}</time>', iso, whole_seconds(seconds))
+
+
+@register.simple_tag
+def clock(moment: datetime | None, form: str = "time") -> SafeString | str:
+    """A time of day in UTC, which the page shows in the reader's zone. form: time, day."""
+    if moment is None:
+        return ""
+    text = moment.strftime("%d %b, %H:%M" if form == "day" else "%H:%M:%S")
+    return format_html(
+        '<time class="tn" datetime="{}" data-local="{}" title="{} UTC">{}</time>',
+        moment.isoformat(),
+        form,
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        text,
+    )
+
+
+@register.simple_tag
+def lasted(run: Run) -> SafeString | str:
+    """How long a run took, or has taken so far."""
+    if run.started_at is None:
+        return ""
+    if run.ended_at is None:
+        return since(run.started_at)
+    return duration((run.ended_at - run.started_at).total_seconds())
+
+
+# --- reasons ----------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def reason(check: Check) -> SafeString:
+    """Why a candidate has no room at a gate, in one line with a link where there is a page."""
+    return format_html("{} {}", gate_name(check), check.reason or "has room")
+
+
+@register.simple_tag
+def gate_name(check: Check) -> SafeString:
+    """A gate in the words of `pools.rules`, its label linked to its page where it has one."""
+    gate = check.gate
+    pages = {"pool": ("pool", [gate.label]), "run_tag": ("limits", []), "runs": ("limits", [])}
+    before, label, after = NAMES[gate.kind].partition("{}")
+    before = before[:1].upper() + before[1:]
+    if gate.kind not in pages:
+        shown = format_html('<span class="mono">{}</span>', gate.label) if label else ""
+        return format_html("{}{}{}", before, shown, after)
+    view, arguments = pages[gate.kind]
+    where = reverse(view, args=arguments)
+    if not label:
+        return format_html('<a href="{}">{}</a>', where, before)
+    return format_html('{}<a class="mono" href="{}">{}</a>{}', before, where, gate.label, after)
+
+
+@register.simple_tag
+def in_numbers(check: Check) -> str:
+    """What a gate has in use, for a list of checks."""
+    gate = check.gate
+    return f"{gate.in_use} in use" if gate.limit is None else f"{gate.in_use} of {gate.limit}"
+
+
+# --- addresses --------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def with_filter(group: str = "", job: str = "", tag: str = "", before: int | None = None) -> str:
+    """The runs page with a filter."""
+    query = {"state": group, "job": job, "tag": tag, "before": before}
+    chosen = {name: value for name, value in query.items() if value}
+    return reverse("runs") + ("?" + urlencode(chosen) if chosen else "")
+
+
+@register.filter
+def items(mapping: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The entries of a mapping, sorted; templates can't call .items where a key has that name."""
+    return sorted(mapping.items())

@@ -1,0 +1,112 @@
+"""The sentence that opens the overview: is work flowing, and what holds it back. By rules, in this order;
+each says only what the numbers say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pools.queries import COUNT_TO, PoolView, counted
+from runs.queries import QueueLimits, QueueWorkers
+
+MOST_OF_A_LINE = 0.4  # a pool that has this share of all who wait is named
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A sentence, the pool that it ends in (if it names one), and one more sentence."""
+
+    text: str
+    pool: str = ""
+    after: str = ""
+    detail: str = ""
+
+
+def of(
+    pools: Sequence[PoolView],
+    limits: QueueLimits,
+    counts: Mapping[str, int],
+    workers: Sequence[QueueWorkers],
+) -> Verdict:
+    """The first rule that applies."""
+    waiting, queued, progress = counts["waiting"], counts["queued"], counts["progress"]
+    for queue in workers:
+        if queue.waiting and not queue.alive:
+            return Verdict(
+                f"No worker is alive on queue {queue.queue}.",
+                detail=f"{_ops(queue.waiting)} {_wait(queue.waiting)} for one. "
+                f"Start one with `manage.py worker --queue {queue.queue}`.",
+            )
+    lines = [pool for pool in pools if pool.waiting]
+    worst = max(lines, key=lambda pool: pool.waiting, default=None)
+    if worst and (worst.waiting >= MOST_OF_A_LINE * waiting or len(lines) == 1):
+        return Verdict(
+            f"{_ops(waiting)} {_are(waiting)} waiting. {_of_them(worst.waiting, waiting)}",
+            pool=worst.name,
+            after=_standing(worst),
+            detail=_raise(worst),
+        )
+    if len(lines) > 1:
+        return Verdict(f"{_ops(waiting)} {_are(waiting)} waiting, at {len(lines)} pools.")
+    busy = next((queue for queue in workers if queue.waiting), None)
+    if busy:
+        return Verdict(
+            f"{_ops(waiting)} {_are(waiting)} waiting for a worker.",
+            detail=f"{busy.busy} of {busy.alive} workers of queue {busy.queue} are busy; the pools have room.",
+        )
+    if waiting:
+        return Verdict(f"{_ops(waiting)} {_are(waiting)} waiting for a limit within their runs.")
+    if queued:
+        text = f"{counted(queued)} {'run is' if queued == 1 else 'runs are'} queued."
+        return Verdict(text, detail=_full_limits(limits))
+    if progress:
+        return Verdict("Nothing waits.", detail=f"{_runs(progress)} in progress, every limit has room.")
+    return Verdict("Nothing is running.", detail="Launch a job to see it here.")
+
+
+def _ops(number: int) -> str:
+    return f"{counted(number)} op" + ("" if number == 1 else "s")
+
+
+def _runs(number: int) -> str:
+    return f"{counted(number)} run" + ("" if number == 1 else "s")
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"
+
+
+def _of_them(part: int, whole: int) -> str:
+    if whole == 1:
+        return "It wants"
+    if part >= whole or part > COUNT_TO:
+        return "They want"
+    return f"{part} of them {'wants' if part == 1 else 'want'}"
+
+
+def _standing(pool: PoolView) -> str:
+    if pool.paused:
+        return f", paused by {pool.paused_by or 'somebody'}."
+    if pool.limit == 0:
+        return ", closed: its limit is 0."
+    return f", {pool.in_use} of {pool.limit} in use." if pool.limit is not None else "."
+
+
+def _raise(pool: PoolView) -> str:
+    if pool.paused:
+        return pool.pause_reason
+    if pool.limit is None or not pool.full:
+        return ""
+    return f"With a limit of {pool.limit + 1}, the first in line would start now."
+
+
+def _full_limits(limits: QueueLimits) -> str:
+    if limits.maximum is not None and limits.in_progress >= limits.maximum:
+        return f"{limits.in_progress} of {limits.maximum} runs are in progress: the run queue's maximum."
+    full = [rule.limit.label for rule in limits.rules if rule.held_back]
+    return f"They wait at the run limit on {full[0]}." if full else ""

@@ -1,0 +1,37 @@
+"""What is shown when something can't be: in the same voice as the rest, and to htmx as a dialog."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from controlplane.dashboard.views.page import into_dialog
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _say(request, 400, "This request can't be read.", str(exception))
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _say(request, 403, "You may not do this.", str(exception) or "Nothing was changed.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    text = (
+        "Nothing was changed. This page was open for too long, or the form came from elsewhere: reload and try again."
+    )
+    return _say(request, 403, "This form is out of date.", text)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    text = exception.args[0] if exception.args and isinstance(exception.args[0], str) else ""
+    return _say(request, 404, "There is nothing here.", text or "The address may be mistyped, or the thing is gone.")
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    return _say(
+        request, 500, "Something went wrong on our side.", "Nothing was changed. The log of the server says more."
+    )
+
+
+def _say(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
+    return into_dialog(request, "_message.html", status, title=title, text=text)

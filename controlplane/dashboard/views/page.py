@@ -1,0 +1,69 @@
+"""How views answer: a whole page, a fragment, or, after a change, a word about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.middleware import HtmxDetails
+
+from controlplane.dashboard.screens import Block, rail_counts
+from pools.sizing import Author
+
+
+def page(
+    request: HttpRequest, template: str, blocks: Iterable[Block] = (), topic: str = "", **context: Any
+) -> HttpResponse:
+    """A whole page: its blocks are drawn for this reader, and kept drawn by the stream of its topic."""
+    blocks = list(blocks)
+    counts = next((block.context["counts"] for block in blocks if "counts" in block.context), None)
+    drawn = {block.id.replace("-", "_"): block.draw(request) for block in blocks}
+    known = {"rail": rail_counts(counts)} if counts else {}
+    return render(request, template, {"blocks": drawn, "topic": topic, **known, **context})
+
+
+def by_htmx(request: HttpRequest) -> bool:
+    """Whether htmx asks, and wants a fragment."""
+    return bool(cast(HtmxDetails, getattr(request, "htmx", None)))
+
+
+def author(request: HttpRequest) -> Author:
+    """Who makes this change, and the reason given with it."""
+    return Author(request.user.get_username(), "page", request.POST.get("why", "").strip()[:500])
+
+
+def done(
+    request: HttpRequest, text: str, otherwise: str, fragment: tuple[str, dict[str, Any]] | None = None
+) -> HttpResponse:
+    """The answer to a change that was made: a toast, and the fragment that it changed; without htmx, a redirect.
+
+    The redirect goes back to where the form stood, else to the address `otherwise`.
+    """
+    if by_htmx(request):
+        body = render_to_string(fragment[0], fragment[1], request) if fragment else ""
+        return HttpResponse(body + render_to_string("_toast.html", {"text": text}))
+    messages.success(request, text)
+    return back(request, otherwise)
+
+
+def back(request: HttpRequest, otherwise: str) -> HttpResponse:
+    """A redirect to where the form stood, if that is one of our pages."""
+    came_from = request.headers.get("referer", "")
+    if url_has_allowed_host_and_scheme(came_from, {request.get_host()}, require_https=request.is_secure()):
+        return redirect(came_from)
+    return redirect(otherwise)
+
+
+def into_dialog(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:
+    """A fragment that htmx shows as a dialog; without htmx, the same as a page."""
+    if not by_htmx(request):
+        return render(request, "dialog_page.html", {"dialog": template, **context}, status=status)
+    response = render(request, template, context, status=status)
+    response["HX-Retarget"] = "#dialog"
+    response["HX-Reswap"] = "innerHTML"
+    return response

@@ -1,0 +1,152 @@
+"""`manage.py up`: everything on one machine, by one command."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import signal
+import socket
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from controlplane import private_redis
+from controlplane.dashboard import login_links
+from controlplane.supervisor import Child, Supervisor
+from runs.launcher import Launcher
+from runs.management.commands.clock import run_clock
+from runs.management.plain_command import PlainCommand
+from runs.signals import WakeUps
+
+
+class Command(PlainCommand):
+    help = "Set up the database, then run the web server, the workers and the clock until Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--workers", type=int, default=4, help="how many ops run at once here (default 4)")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--queue", action="append", help="an RQ queue to work for (default: default)")
+        parser.add_argument("--no-demo", action="store_true", help="launch nothing on a new data folder")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        if not 1 <= options["workers"] <= 1000:
+            raise CommandError(f"--workers: {options['workers']} is not allowed: use 1 to 1000.")
+        _check_modules()
+        _check_port(host, port)
+        kept = _claim_data_folder()
+        is_new = not connection.introspection.table_names()  # and the database answers
+
+        self._stopped = False
+        supervisor = Supervisor()
+        with WakeUps(signal.SIGCHLD) as wake_ups:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._on_stop)
+            try:
+                self._start(supervisor, options, is_new)
+                if not self._stopped:
+                    _wait_for_web(host, port, lambda: self._stopped)
+                    self.stdout.write(f"\nSluice is up at http://{host}:{port}/  (Ctrl-C stops it)")
+                    self.stdout.write(f"Sign in once with {login_links.make('admin', f'http://{host}:{port}')}\n")
+                    self.stdout.flush()
+                connection.close()
+                supervisor.run(wake_ups, lambda: self._stopped)
+            finally:
+                supervisor.stop()
+                os.close(kept) if kept is not None else None
+        self.stdout.write("Stopped.")
+
+    def _start(self, supervisor: Supervisor, options: dict[str, Any], is_new: bool) -> None:
+        try:
+            if settings.PRIVATE_REDIS_SOCKET is not None:
+                path, folder = settings.PRIVATE_REDIS_SOCKET, Path(settings.DATA_DIR or ".")
+                private_redis.prepare(path)
+                private_redis.binary()
+                supervisor.start(Child("redis", lambda: private_redis.serve(path, folder), stops_last=True))
+            private_redis.wait_until_it_answers(settings.REDIS_URL, 10.0 if settings.PRIVATE_REDIS_SOCKET else 2.0)
+        except private_redis.NoRedis as error:
+            raise CommandError(str(error)) from error
+        if is_new:
+            self.stdout.write("Setting up a new database …")
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        login_links.ensure_user("admin")
+        if is_new and not options["no_demo"]:
+            from controlplane.demo import launch_demo
+
+            launch_demo()
+        queues = dict.fromkeys(options["queue"] or ["default"], options["workers"])
+        supervisor.start(Child("web", lambda: _serve(options["host"], options["port"])))
+        supervisor.start(Child("workers", lambda: Launcher(queues, grace=0.0).run()))
+        supervisor.start(Child("clock", run_clock))
+
+    def _on_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stopped = True
+
+
+def _serve(host: str, port: int) -> None:
+    import uvicorn
+
+    uvicorn.run(
+        "controlplane.asgi:application",
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _check_modules() -> None:
+    for name in settings.CONTROLPLANE_MODULES:
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            found = None
+        except Exception:
+            continue  # it is there and breaks while it is imported: the page shows how
+        if found is None:
+            raise CommandError(f"CONTROLPLANE_MODULES: there is no module {name!r}.")
+
+
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise CommandError(f"port {port} on {host} can't be used: {error}; choose another with --port.") from error
+
+
+def _claim_data_folder() -> int | None:
+    """Make sure that one `up` at a time uses a data folder. Returns the lock to keep."""
+    if settings.DATA_DIR is None:
+        return None
+    lock = os.open(settings.DATA_DIR / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise CommandError(f"another `up` is running with the data folder {settings.DATA_DIR}.") from None
+    return lock
+
+
+def _wait_for_web(host: str, port: int, stopped: Any) -> None:
+    deadline = time.monotonic() + 15
+    while not stopped() and time.monotonic() < deadline:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((host if host != "0.0.0.0" else "127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)

@@ -1,0 +1,274 @@
+"""Every setting, read from the environment; each has a default that works on one machine.
+
+The environment variables are listed in docs/reference/settings.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+import zoneinfo
+from hashlib import sha256
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError
+from redis.connection import parse_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _data_folder(name: str) -> Path | None:
+    """The folder that holds everything this deployment keeps on disk; None when set to nothing."""
+    if not name:
+        return None
+    folder = Path(name).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ImproperlyConfigured(f"CONTROLPLANE_DATA: the folder {folder} can't be made: {error}") from error
+    return folder.resolve()
+
+
+def _time_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(f"TIME_ZONE: {name!r} is no time zone; write it like Europe/Zurich.") from None
+    return name
+
+
+def _kept_secret(folder: Path) -> str:
+    """The secret key in `folder`, made on first use.
+
+    Several processes may start at once: each writes a file of its own and links it into place, so all
+    of them read the same key and none reads half of one.
+    """
+    path = folder / "secret_key"
+    if not path.exists():
+        handle, mine = tempfile.mkstemp(dir=folder, prefix=".secret_key-")
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(mine, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(mine)
+    return path.read_text().strip()
+
+
+def _private_socket(folder: Path) -> Path:
+    """Where this deployment's own Redis listens. A unix socket's path has room for 107 bytes."""
+    path = folder / "redis.sock"
+    if len(os.fsencode(path)) <= 100:
+        return path
+    short = sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}-{short}" / "redis.sock"
+
+
+def _list(name: str, default: list[str]) -> list[str]:
+    """A comma-separated list; spaces around its entries don't count."""
+    return [entry.strip() for entry in env.list(name, default) if entry.strip()]
+
+
+try:
+    env = Env()
+    DEBUG = env.bool("DEBUG", False)
+    DATA_DIR = _data_folder(env.str("CONTROLPLANE_DATA", str(BASE_DIR / "data")))
+    CONTROLPLANE_MODULES = _list("CONTROLPLANE_MODULES", ["examples.concurrency_controls"])
+    ALLOWED_HOSTS = _list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+    CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS", [])
+    TIME_ZONE = _time_zone(env.str("TIME_ZONE", "UTC"))
+    HTTPS = env.bool("HTTPS", False)
+    SECRET_KEY = env.str("SECRET_KEY", "")
+    DATABASE_URL = env.str("DATABASE_URL", "")
+    REDIS_URL = env.str("REDIS_URL", "")
+    LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
+except EnvError as error:
+    raise ImproperlyConfigured(str(error)) from error
+
+if not SECRET_KEY:
+    if DATA_DIR:
+        SECRET_KEY = _kept_secret(DATA_DIR)
+    elif DEBUG:
+        SECRET_KEY = "only-for-debugging-without-a-data-folder"
+    else:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. Set it, or set CONTROLPLANE_DATA to a folder in which one is made and kept."
+        )
+
+# --- applications -----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "controlplane",
+    "controlplane.dashboard",
+    "runs",
+    "pools",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "servestatic.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_rq",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "controlplane.dashboard.middleware.content_security_policy",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "controlplane.urls"
+ASGI_APPLICATION = "controlplane.asgi.application"
+WSGI_APPLICATION = "controlplane.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "controlplane.dashboard.context.page",
+            ],
+            "builtins": ["controlplane.dashboard.templatetags.sluice"],
+        },
+    }
+]
+
+# --- the database: the truth ------------------------------------------------------------------------
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+
+if not DATABASE_URL and not DATA_DIR:
+    raise ImproperlyConfigured(
+        "Set DATABASE_URL, or CONTROLPLANE_DATA to the folder that shall hold a SQLite database."
+    )
+
+try:
+    _database = dj_database_url.parse(DATABASE_URL or f"sqlite:///{DATA_DIR}/sluice.sqlite3")
+except (ValueError, dj_database_url.UnknownSchemeError, dj_database_url.ParseError) as error:
+    raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
+
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["ENGINE"] = "controlplane.sqlite"
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY",
+    }
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        # Nobody may sit in a transaction or wait for a lock for long: admission has one lock for all.
+        # The time zone is said here, because a connection that begins with another one asks for it.
+        "options": "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=2000 -c timezone=UTC",
+        "connect_timeout": 5,
+    }
+else:
+    raise ImproperlyConfigured("DATABASE_URL: use a sqlite:///… or a postgresql://… address.")
+
+DATABASES = {"default": _database}
+
+# --- Redis: wake-ups --------------------------------------------------------------------------------
+
+# Without REDIS_URL, `manage.py up` runs a private Redis that listens on this socket.
+PRIVATE_REDIS_SOCKET = None
+if not REDIS_URL:
+    if not DATA_DIR:
+        raise ImproperlyConfigured("Set REDIS_URL, or CONTROLPLANE_DATA to the folder for a private Redis.")
+    PRIVATE_REDIS_SOCKET = _private_socket(DATA_DIR)
+    REDIS_URL = f"unix://{PRIVATE_REDIS_SOCKET}?db=0"
+try:
+    parse_url(REDIS_URL)
+except ValueError as error:
+    raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
+
+# All queues share this connection; an op names its queue, and workers are started for it.
+RQ_QUEUES = {"default": {"URL": REDIS_URL}}
+# JSON, so that whoever can write to Redis can't hand us a pickle.
+RQ = {"SERIALIZER": "rq.serializers.JSONSerializer", "COMMIT_MODE": "auto"}
+
+# --- files ------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = (DATA_DIR or BASE_DIR) / "static-files"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+    # What ops return, when it is not a small JSON value. Any Django storage will do.
+    "outputs": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": str((DATA_DIR or BASE_DIR) / "outputs"),
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
+
+# --- who may come in --------------------------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+PASSWORD_RESET_TIMEOUT = 60 * 60  # seconds that a one-time login link is good for
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_NAME = "sluice_session"
+CSRF_COOKIE_NAME = "sluice_csrf"
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "controlplane.dashboard.views.errors.csrf_failure"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# --- words ------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "uvicorn": {"level": "WARNING"},
+        "rq": {"level": "WARNING"},
+    },
+}
+
+# --- the engine -------------------------------------------------------------------------------------
+
+# Seconds that a started op counts as alive without being renewed; the launcher renews every third of it.
+LEASE_SECONDS = 15.0
+# Seconds that a canceled op has to clean up before it is killed.
+CANCEL_GRACE_SECONDS = 10.0

@@ -1,0 +1,43 @@
+"""Every address. A thing is read by GET at its own address, and changed by POST at a part of it."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path, register_converter
+
+from controlplane.dashboard.addresses import PoolKey
+from controlplane.dashboard.views import jobs, overview, pools, queue, runs, sign_in, stream
+
+register_converter(PoolKey, "pool")
+
+urlpatterns = [
+    path("", overview.show, name="overview"),
+    path("runs/", runs.index, name="runs"),
+    path("runs/<slug:uid>/", runs.show, name="run"),
+    path("runs/<slug:uid>/cancel/", runs.cancel, name="run-cancel"),
+    path("runs/<slug:uid>/priority/", runs.reprioritize, name="run-priority"),
+    path("queue/", queue.show, name="queue"),
+    path("queue/limits/", queue.limits, name="limits"),
+    path("queue/limits/maximum/", queue.maximum, name="queue-maximum"),
+    path("queue/limits/rules/", queue.add_rule, name="rules"),
+    path("queue/limits/rules/<int:rule_id>/", queue.edit_rule, name="rule"),
+    path("queue/limits/rules/<int:rule_id>/delete/", queue.delete_rule, name="rule-delete"),
+    path("jobs/", jobs.index, name="jobs"),
+    path("jobs/<slug:name>/launch/", jobs.launch_job, name="launch"),
+    path("launch/", jobs.launch_assets, name="launch-assets"),
+    path("pools/", pools.index, name="pools"),
+    path("settings/default-limit/", pools.default, name="default-limit"),
+    path("pools/<pool:name>/", pools.show, name="pool"),
+    path("pools/<pool:name>/limit/", pools.limit, name="pool-limit"),
+    path("pools/<pool:name>/pause/", pools.pause, name="pool-pause"),
+    path("pools/<pool:name>/resume/", pools.resume, name="pool-resume"),
+    path("pools/<pool:name>/description/", pools.describe, name="pool-describe"),
+    path("pools/<pool:name>/delete/", pools.delete, name="pool-delete"),
+    path("live/", stream.live_stream, name="live"),
+    path("login/", LoginView.as_view(template_name="sign_in/password.html"), name="login"),
+    path("login/<str:uid>/<str:token>/", sign_in.by_link, name="login-link"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+]
+
+handler400 = "controlplane.dashboard.views.errors.bad_request"
+handler403 = "controlplane.dashboard.views.errors.forbidden"
+handler404 = "controlplane.dashboard.views.errors.not_found"
+handler500 = "controlplane.dashboard.views.errors.failed"

@@ -1,0 +1,1 @@
+"""Jobs that a newcomer can run."""

@@ -1,0 +1,1 @@
+"""How many may hold at once. Knows no run, no queue of tickets, no HTTP."""

@@ -1,0 +1,33 @@
+"""Ask, admit, renew, release, expire: the only place where slots change hands.
+
+A verb opens the desk, says what happened, and leaves: on closing, the desk admits whoever now fits, in
+the same transaction.
+
+    with claims.desk() as desk:
+        desk.release("op:41", token)
+        desk.ask([Ask("op:42", priority=0, since=desk.now, needs=[...])])
+
+A holder is an opaque string, "<kind>:<id>"; each kind is registered with what to do when one is admitted
+or its lease runs out.
+"""
+
+from pools.claims.board import Desk
+from pools.claims.doors import desk, drain, lapsed, renew, sweep
+from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
+from pools.claims.lock import clock_time, server_uptime
+
+__all__ = [
+    "Ask",
+    "Desk",
+    "Grant",
+    "HolderKind",
+    "clock_time",
+    "desk",
+    "drain",
+    "lapsed",
+    "on_change",
+    "register",
+    "renew",
+    "server_uptime",
+    "sweep",
+]

@@ -1,0 +1,210 @@
+"""The rows behind every limit: what people edit (Pool, PoolSettings), what the engine keeps (Gate, Lane,
+Waiter, Hold), and who changed what (Change).
+
+Rows of the engine are written only by `claims.py`; `sizing.py` writes what people edit.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+MAX_LIMIT = 100_000
+
+
+class Gate(models.Model):
+    """A number that must not be exceeded: `in_use` may not pass `limit`.
+
+    `cap` lets a limit be lowered under load: it is the larger of the limit and what was in use when the
+    limit was lowered, and only ever comes down. A claim that forgot its condition hits the CHECK.
+    """
+
+    kind = models.CharField(max_length=20)  # pools.rules.KINDS
+    key = models.CharField(max_length=300, unique=True)
+    family = models.CharField(max_length=300, blank=True)  # gates born and closed together: one run's, one rule's
+    label = models.CharField(max_length=300)
+    limit = models.BigIntegerField(null=True)  # None: no limit, but still counted
+    cap = models.BigIntegerField(null=True)
+    in_use = models.BigIntegerField(default=0)
+    paused = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(in_use__gte=0), name="gate_use_is_never_negative"),
+            models.CheckConstraint(condition=Q(cap=None) | Q(in_use__lte=F("cap")), name="gate_use_stays_under_cap"),
+            models.CheckConstraint(
+                condition=Q(limit=None, cap=None) | Q(limit__isnull=False, cap__gte=F("limit")),
+                name="gate_cap_covers_limit",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["family"], name="gates_of_a_family", condition=~Q(family="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Lane(models.Model):
+    """All candidates that need exactly the same slots at the same shared gates, in one line.
+
+    Only the first in line matters. A lane with waiters is parked on one gate that blocks it.
+    """
+
+    signature = models.CharField(max_length=64, unique=True)  # sha256 of needs
+    needs = models.TextField()  # JSON: [[gate id, slots], ...], in the order of rules.KINDS
+    blocked_on = models.ForeignKey(Gate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    dirty = models.BooleanField(default=False)  # shall be looked at again
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["blocked_on"], name="lanes_parked_on_a_gate", condition=Q(blocked_on__isnull=False)),
+            models.Index(fields=["id"], name="lanes_to_look_at_again", condition=Q(dirty=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"lane {self.pk}"
+
+
+class LaneGate(models.Model):
+    """That a lane needs slots at a gate: the same as Lane.needs, for looking up the lanes of a gate."""
+
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE)
+    gate = models.ForeignKey(Gate, on_delete=models.PROTECT)
+    slots = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lane", "gate"], name="a_lane_names_a_gate_once"),
+            models.CheckConstraint(condition=Q(slots__gte=1), name="a_lane_needs_at_least_one_slot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"lane {self.lane_id} needs {self.slots} of gate {self.gate_id}"
+
+
+class Waiter(models.Model):
+    """A candidate in line. Becomes holds when it is admitted.
+
+    `held_by` is a gate of its own run that blocks it: it then stands beside the line until that gate has
+    room again, and returns with its priority and its time.
+    """
+
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, db_index=False)
+    holder = models.CharField(max_length=64, unique=True)
+    priority = models.BigIntegerField()
+    since = models.DateTimeField()
+    number = models.BigIntegerField(default=0)  # of the holder; orders those that became candidates together
+    private = models.TextField(default="[]")  # JSON: [[gate id, slots], ...], gates of its own run
+    held_by = models.ForeignKey(Gate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                "lane", F("priority").desc(), "since", "number", name="the_line_of_a_lane", condition=Q(held_by=None)
+            ),
+            models.Index(
+                "held_by",
+                "lane",
+                F("priority").desc(),
+                "since",
+                "number",
+                name="waiters_a_gate_holds_back",
+                condition=Q(held_by__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.holder
+
+
+class Hold(models.Model):
+    """That a holder has slots of a gate. `gate.in_use` is the sum of its holds.
+
+    The token is new at every admission: whoever names an older one changes nothing. A hold with a lease
+    counts until the lease runs out; one without lasts until it is released.
+    """
+
+    gate = models.ForeignKey(Gate, on_delete=models.PROTECT)
+    holder = models.CharField(max_length=64)
+    slots = models.BigIntegerField()
+    token = models.BigIntegerField()
+    since = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["holder", "gate"], name="a_holder_holds_a_gate_once"),
+            models.CheckConstraint(condition=Q(slots__gte=1), name="a_hold_has_at_least_one_slot"),
+        ]
+        indexes = [
+            models.Index(fields=["lease_until"], name="holds_by_lease", condition=Q(lease_until__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder} holds {self.slots} of gate {self.gate_id}"
+
+
+class Pool(models.Model):
+    """What people edit about a named number of slots. The gate beside it counts.
+
+    A pool without a limit of its own takes the default limit. Pausing keeps the limit and lets nobody in.
+    """
+
+    name = models.CharField(max_length=200, unique=True)
+    description = models.CharField(max_length=500, blank=True)
+    limit = models.BigIntegerField(null=True)
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.CharField(max_length=150, blank=True)
+    pause_reason = models.CharField(max_length=500, blank=True)
+    version = models.BigIntegerField(default=1)
+    gate = models.OneToOneField(Gate, on_delete=models.PROTECT, related_name="pool")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(limit=None) | Q(limit__gte=0, limit__lte=MAX_LIMIT), name="pool_limit_in_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PoolSettings(models.Model):
+    """The one row of settings for all pools: `concurrency.pools` of the configuration file."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    default_limit = models.BigIntegerField(null=True)  # None: a pool without a limit of its own is unlimited
+    version = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="there_is_one_row_of_pool_settings"),
+            models.CheckConstraint(
+                condition=Q(default_limit=None) | Q(default_limit__gte=0, default_limit__lte=MAX_LIMIT),
+                name="default_limit_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "pool settings"
+
+
+class Change(models.Model):
+    """One line of the change ledger: who changed which limit, when, from what to what, why, by which door."""
+
+    at = models.DateTimeField()
+    who = models.CharField(max_length=150)
+    door = models.CharField(max_length=20)  # page, cli, file, engine
+    subject = models.CharField(max_length=300)  # "pool:database", "runs", "rule:team=growth"
+    field = models.CharField(max_length=50)
+    before = models.CharField(max_length=300)
+    after = models.CharField(max_length=300)
+    why = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        indexes = [models.Index("subject", F("id").desc(), name="changes_of_a_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.field}: {self.before} -> {self.after}"

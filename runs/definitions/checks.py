@@ -1,0 +1,47 @@
+"""What every definition must satisfy: its names and its tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class DefinitionError(Exception):
+    """A definition that is not allowed. The text says which, and what is allowed."""
+
+
+def checked_name(name: Any, what: str) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > 200:
+        raise DefinitionError(
+            f"{what}: {name!r} is not a name: use letters, digits and '_', not starting with a digit."
+        )
+    return name
+
+
+def checked_tags(tags: Any, where: str) -> dict[str, str]:
+    """Tags as strings. Numbers are written out; anything else is refused with DefinitionError."""
+    if tags is None:
+        return {}
+    if not isinstance(tags, Mapping):
+        raise DefinitionError(f"{where}: tags {tags!r} is not allowed: use a dict.")
+    for key, value in tags.items():
+        if not isinstance(key, str) or not key or len(key) > 200 or not is_storable(key):
+            raise DefinitionError(f"{where}: tag {key!r} is not allowed: use a name of 1 to 200 characters.")
+        if (
+            not isinstance(value, str | int | float)
+            or isinstance(value, bool)
+            or len(str(value)) > 500
+            or not is_storable(str(value))
+        ):
+            raise DefinitionError(
+                f"{where}: tag {key}: {value!r} is not allowed: use a string of at most 500 characters."
+            )
+    return {key: str(value) for key, value in tags.items()}
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database keeps this text: PostgreSQL refuses NUL, and nobody can write half a surrogate pair."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)

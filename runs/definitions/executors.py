@@ -1,0 +1,49 @@
+"""How many ops of one run may run at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runs import tag_limits
+from runs.definitions.checks import DefinitionError
+from runs.tag_limits import TagLimit
+
+
+@dataclass(frozen=True)
+class ExecutorDefinition:
+    """How many ops of one run may run at a time, and which of them together.
+
+    `max_concurrent` None: no limit of its own. Every op runs in a process of its own in either executor.
+    """
+
+    name: str
+    max_concurrent: int | None = None
+    tag_limits: tuple[TagLimit, ...] = ()
+
+    def configured(self, config: Mapping[str, Any]) -> ExecutorDefinition:
+        """The executor with `max_concurrent` (0 or None: no limit) and `tag_concurrency_limits`."""
+        where = f"{self.name}_executor"
+        if not isinstance(config, Mapping):
+            raise DefinitionError(f"{where}: {config!r} is not allowed: use a dict.")
+        allowed = () if self.name == "in_process" else ("max_concurrent", "tag_concurrency_limits")
+        for key in config:
+            if key not in allowed:
+                raise DefinitionError(f"{where}: {key!r} is unknown; allowed: {', '.join(allowed) or 'nothing'}.")
+        if self.name == "in_process":
+            return self
+        maximum = config.get("max_concurrent")
+        if maximum is not None and (type(maximum) is not int or maximum < 0):
+            raise DefinitionError(
+                f"{where}: max_concurrent {maximum!r} is not allowed: use a whole number, 0 or more (0: no limit)."
+            )
+        try:
+            rules = tag_limits.parse(config.get("tag_concurrency_limits"), f"{where}.tag_concurrency_limits")
+        except tag_limits.InvalidTagLimit as error:
+            raise DefinitionError(str(error)) from error
+        return ExecutorDefinition(self.name, maximum or None, tuple(rules))
+
+
+multiprocess_executor = ExecutorDefinition("multiprocess")
+in_process_executor = ExecutorDefinition("in_process", max_concurrent=1)

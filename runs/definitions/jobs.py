@@ -1,0 +1,113 @@
+"""Jobs: what can be launched."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runs.definitions.checks import DefinitionError, checked_name, checked_tags
+from runs.definitions.composition import Builder, Node, building
+from runs.definitions.executors import ExecutorDefinition, multiprocess_executor
+from runs.definitions.ops import AssetDefinition, asset_name
+
+ALL = "*"
+
+
+@dataclass(frozen=True, eq=False)
+class JobDefinition:
+    """What can be launched. `nodes` None: the assets that `selection` names, known to the catalog."""
+
+    name: str
+    executor: ExecutorDefinition = multiprocess_executor
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: type | None = None
+    description: str = ""
+    nodes: tuple[Node, ...] | None = None
+    selection: tuple[str, ...] = (ALL,)
+    source: str = ""
+
+
+def job(
+    compose_fn: Callable[[], Any] | None = None,
+    *,
+    name: str | None = None,
+    executor_def: ExecutorDefinition = multiprocess_executor,
+    tags: Mapping[str, Any] | None = None,
+    params: type | None = None,
+    description: str | None = None,
+) -> Any:
+    """Make a job of a function that calls ops: who is called with whose output makes the dependencies."""
+
+    def decorate(fn: Callable[[], Any]) -> JobDefinition:
+        fields = _job_fields(name or fn.__name__, executor_def, tags, params)
+        if inspect.signature(fn).parameters:
+            raise DefinitionError(f"job {fields['name']}: its function takes no parameters; use params= for values.")
+        if building:
+            raise DefinitionError(f"job {fields['name']}: a job can't be defined inside another.")
+        builder = Builder(fields["name"])
+        building.append(builder)
+        try:
+            fn()
+        finally:
+            building.pop()
+        if not builder.nodes:
+            raise DefinitionError(f"job {fields['name']}: it calls no op.")
+        return JobDefinition(
+            **fields,
+            description=(description or inspect.getdoc(fn) or "").strip(),
+            nodes=tuple(builder.nodes.values()),
+            source=f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}",
+        )
+
+    return decorate(compose_fn) if compose_fn is not None else decorate
+
+
+def define_asset_job(
+    name: str,
+    selection: str | AssetDefinition | Iterable[str | AssetDefinition] = ALL,
+    executor_def: ExecutorDefinition = multiprocess_executor,
+    tags: Mapping[str, Any] | None = None,
+    params: type | None = None,
+    description: str | None = None,
+) -> JobDefinition:
+    """Make a job of assets: assets, their names, or "*" for all."""
+    fields = _job_fields(name, executor_def, tags, params)
+    entries = [selection] if isinstance(selection, str | AssetDefinition) else selection
+    if not isinstance(entries, Iterable):
+        raise DefinitionError(f"job {name}: selection {selection!r} is not allowed: use assets, their names, or '*'.")
+    names = tuple(dict.fromkeys(ALL if entry == ALL else asset_name(entry, f"job {name}") for entry in entries))
+    if not names:
+        raise DefinitionError(f"job {name}: its selection is empty.")
+    caller = inspect.stack(context=0)[1]
+    return JobDefinition(
+        **fields, description=(description or "").strip(), selection=names, source=f"{caller.filename}:{caller.lineno}"
+    )
+
+
+def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, Any]:
+    where = f"job {checked_name(name, 'job')}"
+    if not isinstance(executor, ExecutorDefinition):
+        raise DefinitionError(
+            f"{where}: executor_def {executor!r} is not allowed: use multiprocess_executor or in_process_executor."
+        )
+    if params is not None and not (
+        isinstance(params, type) and (hasattr(params, "__dataclass_fields__") or hasattr(params, "model_fields"))
+    ):
+        raise DefinitionError(f"{where}: params {params!r} is not allowed: use a dataclass or a pydantic model.")
+    return {"name": name, "executor": executor, "tags": checked_tags(tags, where), "params": params}
+
+
+@dataclass(frozen=True, eq=False)
+class Definitions:
+    """What a module offers. Where a module has one, what it does not list is not offered."""
+
+    assets: Sequence[AssetDefinition] = ()
+    jobs: Sequence[JobDefinition] = ()
+
+    def __post_init__(self) -> None:
+        for what, entries, kind in (("assets", self.assets, AssetDefinition), ("jobs", self.jobs, JobDefinition)):
+            for entry in entries:
+                if not isinstance(entry, kind):
+                    raise DefinitionError(f"Definitions.{what}: {entry!r} is not allowed: it is no {kind.__name__}.")

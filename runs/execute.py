@@ -1,0 +1,131 @@
+"""One attempt of one op: start, run, verdict, complete. Knows no queue: whoever has a ticket calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import close_old_connections, connection
+from django.db.utils import InterfaceError, OperationalError
+
+from runs import catalog, graph, interrupts, logs, outputs, params, retry, transitions
+from runs.context import AssetExecutionContext, OpExecutionContext
+from runs.definitions import OpDefinition
+from runs.transitions import Attempt
+from runs.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+CONTEXT = ""  # no parameter has this name
+DATABASE_PATIENCE = 60.0  # seconds to wait for a database that is away, before the lease decides
+
+T = TypeVar("T")
+
+
+def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | None:
+    """Run an admitted op to its verdict. None: the ticket is stale, or the op was interrupted or fenced.
+
+    1. Start: a guarded write under the ticket's token; without it, nothing happens.
+    2. Run the op's function with its inputs, while everything it says is kept.
+    3. Store what it returned, and form the verdict.
+    4. Complete: a guarded write under the same token.
+    """
+    started = _patiently(lambda: transitions.start(op_id, token, worker_id, os.getpid()))
+    if started is None:
+        return None
+    try:
+        verdict = _run(started)
+    except interrupts.Interrupted:
+        _patiently(lambda: transitions.give_back(op_id, token))
+        return None
+    if not _patiently(lambda: transitions.complete(op_id, token, verdict)):
+        log.warning("op %s: the verdict %s came too late, the attempt is not ours any more", op_id, verdict.state)
+        return None
+    return verdict
+
+
+def _run(started: Attempt) -> Verdict:
+    with logs.capture(started) as logger:
+        policy = None
+        try:
+            spec = started.plan.by_key[started.key]
+            policy = spec.retry
+            definition = catalog.current().definition(started.job, spec)
+            arguments = _arguments(spec, definition, started, logger)
+            with interrupts.interruptible():
+                value = _call(definition, arguments)
+                if inspect.iscoroutine(value):
+                    value = asyncio.run(value)
+            return Verdict.success(outputs.pack(value, f"{started.run_uid}/{started.key}-{started.token}"))
+        except interrupts.Interrupted:
+            logger.warning("The attempt was interrupted.")
+            raise
+        except outputs.CannotStore as error:
+            logger.error("The op ended, but %s", error)
+            return Verdict.failure(str(error))
+        except BaseException as error:  # whatever an op raises, SystemExit too, is its verdict
+            logs.say_traceback(logger, error, __file__)
+            wait = retry.delay_before_next(policy, started.number)
+            return Verdict.failure(_in_one_line(error), wait)
+
+
+def _call(definition: OpDefinition, arguments: dict[str, Any]) -> Any:
+    if definition.takes_context:
+        return definition.fn(arguments.pop(CONTEXT), **arguments)
+    return definition.fn(**arguments)
+
+
+def _arguments(
+    spec: graph.OpSpec, definition: OpDefinition, started: Attempt, logger: logging.Logger
+) -> dict[str, Any]:
+    """The inputs by parameter, and the context under CONTEXT. Raises CannotLoad."""
+    sources: set[str] = set()
+    for source in spec.inputs.values():
+        sources.update((source,) if isinstance(source, str) else source)
+    values = outputs.of_run(started.run_id, sources) if sources else {}
+    arguments: dict[str, Any] = {}
+    for name, source in spec.inputs.items():
+        arguments[name] = values[source] if isinstance(source, str) else [values[key] for key in source]
+    for name, asset in spec.outside.items():
+        arguments[name] = outputs.last_of_asset(asset)
+    if definition.takes_context:
+        job = catalog.current().jobs.get(started.job)
+        kind = AssetExecutionContext if spec.asset else OpExecutionContext
+        arguments[CONTEXT] = kind(
+            run_id=started.run_uid,
+            job_name=started.job,
+            op_key=spec.key,
+            attempt=started.number,
+            tags=started.tags,
+            op_tags=spec.tags,
+            params=params.restore(job.params if job else None, started.params),
+            log=logger,
+        )
+    return arguments
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def _patiently(verb: Callable[[], T]) -> T:
+    """Call a guarded verb, again and again while the database is away. Twice is once: the token fences."""
+    give_up = time.monotonic() + DATABASE_PATIENCE
+    pause = 0.1
+    while True:
+        try:
+            return verb()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > give_up:
+                raise
+            log.warning("the database did not answer (%s); trying again", str(error).splitlines()[0])
+            connection.close()
+            close_old_connections()
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)

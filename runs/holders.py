@@ -1,0 +1,22 @@
+"""Tells the pools what to do when a run or an op is admitted, or when an op's lease runs out."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from pools import claims
+from runs import tickets, transitions
+
+
+def register() -> None:
+    """Called once, when Django starts."""
+    # Runs hold their gates from start to end, without a lease; starting one puts its root ops in line.
+    claims.register("run", claims.HolderKind(transitions.start_runs, _never, asks=True))
+    claims.register(
+        "op", claims.HolderKind(transitions.admit_ops, transitions.op_expired, lease=settings.LEASE_SECONDS)
+    )
+    claims.on_change(tickets.announce)
+
+
+def _never(desk: claims.Desk, grant: claims.Grant) -> None:
+    raise AssertionError(f"{grant.holder} has no lease that could run out")

@@ -1,0 +1,135 @@
+"""Launches: checks what was asked for, then inserts a run and its ops and puts the run in the queue."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pools import claims
+from pools import queries as pool_queries
+from runs import admission, graph, params, plans, priority, run_limits, states, system_tags, transitions
+from runs.catalog import Catalog, Job
+from runs.definitions import DefinitionError, checked_tags
+from runs.models import Op, Run, RunTag
+
+
+class CannotLaunch(ValueError):
+    """What was asked for can't be launched; nothing was written. `errors` says what is wrong by field."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" if name else text for name, text in errors.items()))
+        self.errors = dict(errors)
+
+
+def find_job(catalog: Catalog, name: str) -> Job:
+    """The job of this name. Raises CannotLaunch."""
+    if name not in catalog.jobs:
+        known = ", ".join(sorted(catalog.jobs)) or "none; set CONTROLPLANE_MODULES"
+        raise CannotLaunch({"job": f"there is no job {name!r}; there are: {known}"})
+    return catalog.jobs[name]
+
+
+def find_assets(catalog: Catalog, names: Iterable[str]) -> Job:
+    """A job of just these assets. Raises CannotLaunch."""
+    wanted = [name for name in names if name]
+    unknown = [name for name in wanted if name not in catalog.assets]
+    if unknown:
+        known = ", ".join(sorted(catalog.assets)) or "none; set CONTROLPLANE_MODULES"
+        raise CannotLaunch({"select": f"there is no asset {unknown[0]!r}; there are: {known}"})
+    if not wanted:
+        raise CannotLaunch({"select": "select at least one asset"})
+    return catalog.asset_job(wanted)
+
+
+def launch(
+    job: Job,
+    *,
+    who: str,
+    door: str,
+    tags: Mapping[str, Any] | None = None,
+    priority: int | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Run:
+    """Queue a run of a job; it starts at once if every limit has room. Every run goes through the queue.
+
+    `tags` are added to the job's; `priority` is written as the tag for it. `values` are the params.
+    Raises CannotLaunch. One transaction: the run, its ops, its place in the queue.
+    """
+    errors: dict[str, str] = {}
+    all_tags = dict(job.tags)
+    try:
+        all_tags |= checked_tags(tags, "run")
+    except DefinitionError as error:
+        errors["tags"] = str(error)
+    if priority is not None:
+        all_tags[system_tags.PRIORITY] = str(priority)
+    plan = job.plan
+    errors |= _priority_errors(all_tags, max((abs(op.priority) for op in plan.ops), default=0))
+    try:
+        checked = params.check(job.params, values or {})
+    except params.InvalidParams as error:
+        errors |= {f"params.{name}" if name else "params": text for name, text in error.errors.items()}
+    if errors:
+        raise CannotLaunch(errors)
+
+    plan_id = plans.keep(plan)
+    with claims.desk() as desk:
+        run = Run.objects.create(
+            uid=uuid.uuid4().hex,
+            job=job.name,
+            plan_id=plan_id,
+            state=states.QUEUED,
+            priority=admission.run_priority(all_tags),
+            tags=all_tags,
+            params=checked,
+            launched_by=who[:150],
+            door=door,
+            queued_at=desk.now,
+        )
+        RunTag.objects.bulk_create([RunTag(run=run, key=key, value=value) for key, value in all_tags.items()])
+        Op.objects.bulk_create(
+            [
+                Op(
+                    run=run,
+                    key=op.key,
+                    rank=rank,
+                    queue=op.queue,
+                    asset=op.asset,
+                    state=states.PENDING,
+                    priority=op.priority,
+                    waits_for=len(op.upstream),
+                )
+                for rank, op in enumerate(plan.ops)
+            ],
+            batch_size=500,
+        )
+        needs = admission.run_needs(all_tags, run_limits.rules())
+        desk.ask([claims.Ask(transitions.run_holder(run.pk), run.priority, desk.now, needs)])
+        desk.topics.update(("runs", f"run:{run.pk}"))
+    run.refresh_from_db()
+    return run
+
+
+def warnings(tags: Mapping[str, str], plan: graph.Plan | None = None) -> list[str]:
+    """What is odd about a run's tags, and which of its ops can't start under the limits of now, though allowed."""
+    said = []
+    value = tags.get(system_tags.PRIORITY)
+    if value is not None and system_tags.as_priority(value) is None:
+        said.append(f"{system_tags.PRIORITY}={value!r} is no whole number; it counts as 0.")
+    wide = [(op.key, name, slots) for op in plan.ops for name, slots in op.pools.items() if slots > 1] if plan else []
+    limits = {pool.name: pool.limit for pool in pool_queries.pools()} if wide else {}
+    for key, name, slots in wide:
+        limit = limits.get(name)
+        if limit is not None and limit < slots:
+            said.append(f"Op {key} needs {slots} slots of pool {name}, whose limit is {limit}: it can't start.")
+    return said
+
+
+def _priority_errors(tags: Mapping[str, str], largest_of_ops: int) -> dict[str, str]:
+    """What is wrong with a run's priority. One that is no number counts as 0 and is only warned of."""
+    try:
+        priority.check(admission.run_priority(tags), largest_of_ops)
+    except priority.InvalidPriority as error:
+        return {"priority": str(error)}
+    return {}

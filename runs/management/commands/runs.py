@@ -1,0 +1,234 @@
+"""`manage.py runs`: list runs, look at one, cancel it, change its priority."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from pools.claims import clock_time
+from pools.queries import Waiting
+from pools.rules import Check
+from runs import priority, queries, schema, states, transitions
+from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
+from runs.models import Op, Run
+from runs.queries import OpView
+from runs.words import duration
+
+LONGEST_LIST = 10_000
+
+
+class Command(PlainCommand):
+    help = "List runs, show one and why it waits, cancel it, or change its priority."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+        def action(name: str, summary: str) -> ArgumentParser:
+            return actions.add_parser(name, help=summary, description=summary)
+
+        found = action("list", "List runs, newest first.")
+        found.add_argument("--state", metavar="S", help=f"only in this state: {', '.join(states.RUN_STATES)}")
+        found.add_argument("--job", metavar="J", help="only of this job; `assets` for runs without one")
+        found.add_argument("--tag", metavar="K[=V]", default="", help="only with this tag")
+        found.add_argument("--limit", metavar="N", type=int, default=20, help="at most so many (default 20)")
+        self.add_json(found)
+        for name, summary in (
+            ("show", "Show a run, its ops, and what waits for what."),
+            ("cancel", "Cancel a run: what waits at once, what runs is interrupted."),
+            ("priority", "Change a run's priority; it and its waiting ops take their new places at once."),
+        ):
+            found = action(name, summary)
+            found.add_argument("uid", metavar="UID", help="a run's uid, or how it begins")
+            if name == "priority":
+                found.add_argument("priority", metavar="N", help="higher goes first")
+            else:
+                self.add_json(found)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        schema.require_current()
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except (queries.NoSuchRun, queries.Ambiguous) as error:
+            raise refusal([str(error)]) from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        if options["state"] not in (None, *states.RUN_STATES):
+            raise CommandError(
+                f"--state: {options['state']!r} is not allowed: use one of {', '.join(states.RUN_STATES)}."
+            )
+        if not 1 <= options["limit"] <= LONGEST_LIST:
+            raise CommandError(f"--limit: {options['limit']} is not allowed: use 1 to {LONGEST_LIST}.")
+        found = queries.Filter(job=options["job"] or "", tag=options["tag"]).apply(Run.objects.all())
+        if options["state"]:
+            found = found.filter(state=options["state"])
+        runs = list(found.order_by("-id")[: options["limit"]])
+        if options["json"]:
+            self.print_json([_run(run) for run in runs])
+            return
+        self.print_table(
+            ("RUN", "STATE", "JOB", "PRIORITY", "QUEUED", "TOOK", "TAGS"),
+            [
+                (
+                    run.short,
+                    run.state,
+                    queries.job_name(run),
+                    run.priority,
+                    clock(run.queued_at),
+                    _took(run),
+                    _tags(run),
+                )
+                for run in runs
+            ],
+        )
+
+    def _show(self, options: dict[str, Any]) -> None:
+        run = queries.find(options["uid"])
+        why, ops = queries.why_queued(run), queries.ops_of(run)
+        if options["json"]:
+            self.print_json(_run(run) | {"waits": _checks(why), "ops": [_op(view) for view in ops]})
+            return
+        self.print_table(
+            ("run", run.uid),
+            [
+                (name, value)
+                for name, value in (
+                    ("job", queries.job_name(run)),
+                    ("state", run.state),
+                    ("priority", run.priority),
+                    ("launched", f"{clock(run.queued_at)} by {run.launched_by} ({run.door})"),
+                    ("started", clock(run.started_at)),
+                    ("ended", clock(run.ended_at)),
+                    ("canceled by", run.canceled_by),
+                    ("tags", _tags(run)),
+                    ("params", ", ".join(f"{name}={value!r}" for name, value in run.params.items())),
+                    ("waits", _reasons(why)),
+                )
+                if value != ""
+            ],
+        )
+        self.stdout.write("")
+        self.print_table(
+            ("OP", "STATE", "ATTEMPT", "STARTED", "TOOK", ""),
+            [
+                (op.key, op.state, op.attempt or "", clock(op.started_at), _took(op), _remark(view))
+                for view in ops
+                for op in (view.op,)
+            ],
+        )
+
+    def _cancel(self, options: dict[str, Any]) -> None:
+        run = queries.find(options["uid"])
+        canceled = transitions.cancel_run(run.pk, operating_user())
+        run.refresh_from_db()
+        if not canceled and run.state not in (states.CANCELING, states.CANCELED):
+            raise CommandError(f"run {run.short} is over: {run.state}; there is nothing to cancel.")
+        if options["json"]:
+            self.print_json({"run": run.uid, "state": run.state})
+        else:
+            self.stdout.write(f"run {run.uid}: {run.state}")
+
+    def _priority(self, options: dict[str, Any]) -> None:
+        run = queries.find(options["uid"])
+        try:
+            changed = priority.change(run, options["priority"])
+        except priority.InvalidPriority as error:
+            raise CommandError(f"priority: {error}") from error
+        if not changed:
+            raise CommandError(f"run {run.short} is over; its priority does not matter any more.")
+        before = run.priority
+        run.refresh_from_db()
+        self.stdout.write(f"run {run.uid}: priority {before} -> {run.priority}")
+
+
+def _run(run: Run) -> dict[str, Any]:
+    """A run in JSON."""
+    return {
+        "run": run.uid,
+        "job": queries.job_name(run),
+        "state": run.state,
+        "priority": run.priority,
+        "tags": run.tags,
+        "params": run.params,
+        "launched_by": run.launched_by,
+        "door": run.door,
+        "queued_at": run.queued_at,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "canceled_by": run.canceled_by or None,
+    }
+
+
+def _op(view: OpView) -> dict[str, Any]:
+    """An op in JSON."""
+    op = view.op
+    return {
+        "op": op.key,
+        "state": op.state,
+        "attempt": op.attempt,
+        "priority": op.priority,
+        "queue": op.queue,
+        "pools": dict(view.pools),
+        "ready_at": op.ready_at,
+        "started_at": op.started_at,
+        "ended_at": op.ended_at,
+        "retry_at": op.retry_at,
+        "error": op.error or None,
+        "after": list(view.upstream) if op.state == states.PENDING else [],
+        "waits": _checks(view.waiting),
+    }
+
+
+def _checks(waiting: Waiting | None) -> list[dict[str, Any]]:
+    """Every gate that applies to a candidate, in JSON; empty when it does not wait."""
+    if waiting is None:
+        return []
+    return [
+        {
+            "gate": check.gate.kind,
+            "label": check.gate.label,
+            "need": check.slots,
+            "in_use": check.gate.in_use,
+            "limit": check.gate.limit,
+            "room": check.room,
+            "reason": check.reason or None,
+        }
+        for check in waiting.explanation.checks
+    ]
+
+
+def _remark(view: OpView) -> str:
+    """What a person wants to know about an op beside its state."""
+    op = view.op
+    if op.state == states.PENDING:
+        return f"after {', '.join(view.upstream)}" if view.upstream else ""
+    if op.state == states.READY:
+        return _reasons(view.waiting)
+    if op.state == states.UP_FOR_RETRY:
+        return f"again at {clock(op.retry_at)}; {op.error}" if op.retry_at else op.error
+    return op.error
+
+
+def _reasons(waiting: Waiting | None) -> str:
+    """Why a candidate waits: every gate without room. Empty when it does not wait."""
+    if waiting is None:
+        return ""
+    return "; ".join(_reason(check) for check in waiting.explanation.blocking) or "it is about to start"
+
+
+def _reason(check: Check) -> str:
+    return f"{check.gate.name} {check.reason}"
+
+
+def _tags(run: Run) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(run.tags.items()))
+
+
+def _took(subject: Run | Op) -> str:
+    """How long it has run so far, or ran; empty before it starts."""
+    if subject.started_at is None:
+        return ""
+    until: datetime = subject.ended_at or clock_time()
+    return duration(max(0.0, (until - subject.started_at).total_seconds()))

@@ -1,0 +1,228 @@
+"""The rows of what was asked for and what happened. States are written only by `transitions`."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from runs import states
+
+
+class Plan(models.Model):
+    """The frozen definition of what a run executes: op specs by step key. Runs of one job share a row."""
+
+    digest = models.CharField(max_length=64, unique=True)  # sha256 of body
+    body = models.TextField()  # JSON, see runs.graph.Plan
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class Run(models.Model):
+    """One launch of a job."""
+
+    uid = models.CharField(max_length=32, unique=True)
+    job = models.CharField(max_length=200)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, db_index=False)
+    state = models.CharField(max_length=12, default=states.QUEUED)
+    priority = models.BigIntegerField(default=0)
+    tags = models.JSONField(default=dict)
+    params = models.JSONField(default=dict)
+    launched_by = models.CharField(max_length=150)
+    door = models.CharField(max_length=20)  # page, cli, demo
+    queued_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    canceled_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=sorted(states.RUN_STATES)), name="run_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=list(states.RUN_TERMINAL), ended_at__isnull=False)
+                | (~Q(state__in=list(states.RUN_TERMINAL)) & Q(ended_at=None)),
+                name="a_run_has_an_end_when_it_is_over",
+            ),
+        ]
+        indexes = [
+            models.Index("state", F("id").desc(), name="runs_of_a_state"),
+            models.Index("job", F("id").desc(), name="runs_of_a_job"),
+            models.Index(fields=["id"], name="runs_that_are_active", condition=~Q(state__in=list(states.RUN_TERMINAL))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.short}"
+
+    @property
+    def short(self) -> str:
+        """The first eight characters of the uid, enough for a person."""
+        return self.uid[:8]
+
+    @property
+    def over(self) -> bool:
+        return self.state in states.RUN_TERMINAL
+
+
+class RunTag(models.Model):
+    """A tag of a run, for finding runs by tag; the run carries the same tags for showing them."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE)
+    key = models.CharField(max_length=200)
+    value = models.CharField(max_length=500)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="a_run_has_a_tag_once")]
+        indexes = [models.Index("key", "value", F("run").desc(), name="runs_with_a_tag")]
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+class Op(models.Model):
+    """One unit of work of a run. Kept narrow: what does not change is in the plan."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False)
+    key = models.CharField(max_length=200)  # the step key
+    rank = models.IntegerField()  # its place in the plan's topological order
+    queue = models.CharField(max_length=100)
+    asset = models.BooleanField(default=False)
+    state = models.CharField(max_length=12, default=states.PENDING)
+    priority = models.BigIntegerField(default=0)  # the op's own; the run's is added when it waits
+    waits_for = models.IntegerField(default=0)  # upstream ops that have not finished
+    attempt = models.IntegerField(default=0)  # tries that ran
+    token = models.BigIntegerField(null=True)  # the fence, new at every admission
+    worker = models.ForeignKey(  # no constraint: a worker's row goes when it dies, what it did stays
+        "Worker", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    pid = models.IntegerField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    admitted_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "key"], name="a_run_has_a_step_key_once"),
+            models.CheckConstraint(condition=Q(state__in=sorted(states.OP_STATES)), name="op_state_is_known"),
+            models.CheckConstraint(condition=Q(waits_for__gte=0), name="an_op_waits_for_no_less_than_nobody"),
+            models.CheckConstraint(
+                condition=~Q(state__in=list(states.OP_WITH_SLOTS)) | Q(token__isnull=False),
+                name="an_op_with_slots_has_a_token",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["run"], name="unfinished_ops_of_a_run", condition=Q(state__in=list(states.OP_UNFINISHED))
+            ),
+            models.Index(fields=["worker"], name="ops_that_run_on_a_worker", condition=Q(state=states.RUNNING)),
+            models.Index(fields=["queue"], name="ops_on_their_way_to_a_worker", condition=Q(state=states.ADMITTED)),
+            models.Index(fields=["retry_at"], name="ops_to_retry", condition=Q(state=states.UP_FOR_RETRY)),
+            models.Index(fields=["ready_at"], name="ops_that_wait", condition=Q(state=states.READY)),
+            models.Index(
+                "key", F("id").desc(), name="values_of_an_asset", condition=Q(asset=True, state=states.SUCCESS)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} of run {self.run_id}"
+
+
+class OpOutput(models.Model):
+    """What an op returned, if it was not None: JSON here, or a signed file in the outputs storage."""
+
+    op = models.OneToOneField(Op, on_delete=models.CASCADE, related_name="output")
+    body = models.TextField()  # see runs.outputs
+
+    def __str__(self) -> str:
+        return f"output of op {self.op_id}"
+
+
+class LogLine(models.Model):
+    """A line that an op wrote: by context.log, logging, stdout or stderr."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False)
+    op = models.ForeignKey(Op, on_delete=models.CASCADE, db_index=False)
+    attempt = models.IntegerField()
+    at = models.DateTimeField()
+    level = models.CharField(max_length=10)
+    text = models.TextField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["run", "id"], name="the_log_of_a_run"),
+            models.Index(fields=["op", "id"], name="the_log_of_an_op"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Worker(models.Model):
+    """A living RQ worker process. Its launcher renews the lease; the gate of its queue counts it."""
+
+    name = models.CharField(max_length=200, unique=True)  # the RQ worker's name
+    host = models.CharField(max_length=200)
+    place = models.CharField(max_length=100, blank=True)  # where its pid means something, see runs.parentage
+    launcher = models.CharField(max_length=32)  # the launcher's incarnation
+    queue = models.CharField(max_length=100)
+    pid = models.IntegerField(null=True)
+    born_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["queue"], name="workers_of_a_queue")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunQueue(models.Model):
+    """The one row of the run queue's maximum: `concurrency.runs.max_concurrent_runs`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    max_concurrent_runs = models.BigIntegerField(null=True, default=10)  # None: no limit (-1 in the file)
+    version = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="there_is_one_run_queue"),
+            models.CheckConstraint(
+                condition=Q(max_concurrent_runs=None) | Q(max_concurrent_runs__gte=0),
+                name="max_concurrent_runs_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "run queue"
+
+
+class TagRule(models.Model):
+    """A limit on runs in progress with a tag: with one value, with any value, or with each value."""
+
+    key = models.CharField(max_length=200)
+    value = models.CharField(max_length=500, null=True)  # noqa: DJ001  None: whatever the value
+    per_value = models.BooleanField(default=False)  # each distinct value has its own allowance
+    limit = models.BigIntegerField()
+    version = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key", "value"], name="a_rule_for_a_value_stands_once", condition=Q(value__isnull=False)
+            ),
+            models.UniqueConstraint(
+                fields=["key", "per_value"], name="a_rule_for_any_value_stands_once", condition=Q(value=None)
+            ),
+            models.CheckConstraint(condition=Q(limit__gte=0), name="a_rules_limit_is_never_negative"),
+            models.CheckConstraint(
+                condition=Q(value=None) | Q(per_value=False), name="a_rule_for_a_value_is_not_per_value"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        if self.per_value:
+            return f"each {self.key}"
+        return self.key if self.value is None else f"{self.key}={self.value}"

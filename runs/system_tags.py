@@ -1,0 +1,25 @@
+"""The tags that mean something to the system. They keep the names of Dagster, whose users know them."""
+
+PREFIX = "dagster/"
+PRIORITY = PREFIX + "priority"
+BACKFILL = PREFIX + "backfill"
+PARTITION = PREFIX + "partition"
+SCHEDULE_NAME = PREFIX + "schedule_name"
+MAX_RUNTIME = PREFIX + "max_runtime"
+MAX_RETRIES = PREFIX + "max_retries"
+
+HIGHEST_PRIORITY = 2**31 - 1
+
+
+def as_priority(value: object) -> int | None:
+    """The whole number that a priority tag holds; None when it holds something else.
+
+    The range is not checked here: who sums priorities checks the sum.
+    """
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isascii() or len(text) > 30:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return None

@@ -1,0 +1,136 @@
+"""Wake-ups through Redis: tickets to workers, interruptions, and word to the pages that something changed.
+
+The database is the truth. A wake-up that gets lost, because Redis is down or was emptied, costs time and
+nothing else: the clock finds work without a ticket, launchers find ops to interrupt, pages reload. So
+nothing here raises when Redis does not answer, and after a failure Redis is left alone for a moment.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import django_rq
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.command import PUBSUB_CHANNEL_TEMPLATE
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+log = logging.getLogger(__name__)
+
+PERFORM = "runs.worker.perform"  # what a ticket calls
+CHANGES = "sluice:changes"  # the channel of what changed, a JSON list of topics a message
+INTERRUPT = "interrupt"  # our command to a worker, beside RQ's own
+FAILURE_TTL = 60 * 60  # seconds that RQ keeps a ticket that failed; its default is a year
+PATIENCE = 1.0  # seconds to wait for Redis to answer
+RESPITE = 2.0  # seconds to leave Redis alone after it did not
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The word to a worker of a queue that an op was admitted under a token."""
+
+    op_id: int
+    token: int
+    queue: str
+
+    @property
+    def job_id(self) -> str:
+        """The id of the RQ job that carries it."""
+        return f"op-{self.op_id}-{self.token}"
+
+
+_client: redis.Redis | None = None
+_silent_until = 0.0
+
+
+def connect() -> redis.Redis:
+    """A new client of Redis, not yet connected.
+
+    It does not introduce itself with its name and version, as clients do: every op's process makes
+    connections of its own, and the introduction costs more than all that the op has to say.
+    """
+    client = django_rq.get_connection("default")
+    client.connection_pool.connection_kwargs.update(driver_info=None)
+    return client
+
+
+def connection() -> redis.Redis:
+    """A client that gives up quickly: callers have a transaction behind them, or a page ahead.
+
+    A forked process inherits the client, never its connections: it notices the fork and makes its own.
+    """
+    global _client
+    if _client is None:
+        client = connect()
+        client.connection_pool.connection_kwargs.update(
+            socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
+        )
+        _client = client
+    return _client
+
+
+def issue(tickets: Sequence[Ticket]) -> None:
+    """Put tickets on their RQ queues. Called after commit: an op that was not admitted gets none."""
+
+    def enqueue(client: redis.Redis) -> None:
+        with client.pipeline() as pipe:
+            for ticket in tickets:
+                queue = Queue(ticket.queue, connection=client, serializer=JSONSerializer)
+                queue.enqueue_call(
+                    PERFORM,
+                    args=(ticket.op_id, ticket.token),
+                    timeout=-1,
+                    result_ttl=0,
+                    failure_ttl=FAILURE_TTL,
+                    job_id=ticket.job_id,
+                    pipeline=pipe,
+                )
+            pipe.execute()
+
+    if tickets:
+        _tell_redis(enqueue, f"{len(tickets)} tickets wait for the clock")
+
+
+def is_known(ticket: Ticket) -> bool:
+    """Whether Redis knows of a ticket. While Redis does not answer, nothing is known to be lost: True."""
+    try:
+        return Job.exists(ticket.job_id, connection=connection())
+    except (redis.RedisError, OSError):
+        return True
+
+
+def announce(topics: Iterable[str]) -> None:
+    """Tell whoever watches which topics changed."""
+    message = json.dumps(sorted(topics))
+    _tell_redis(lambda client: client.publish(CHANGES, message), "pages are not told of a change")
+
+
+def interrupt(running: Sequence[tuple[str, int]]) -> None:
+    """Tell workers, by RQ's own channel to each, to interrupt the op that they run: (worker's name, op id) each."""
+
+    def publish(client: redis.Redis) -> None:
+        for worker, op_id in running:
+            command = json.dumps({"command": INTERRUPT, "op": op_id})
+            client.publish(PUBSUB_CHANNEL_TEMPLATE % worker, command)
+
+    if running:
+        _tell_redis(publish, "launchers will find the ops to interrupt")
+
+
+def _tell_redis(say: Any, consequence: str) -> None:
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return
+    try:
+        say(connection())
+    except (redis.RedisError, OSError) as error:
+        _silent_until = time.monotonic() + RESPITE
+        log.warning("Redis did not answer (%s): %s", error, consequence)

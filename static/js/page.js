@@ -1,0 +1,138 @@
+// What HTML cannot do by itself: durations that count, local times, steppers, the theme, dialogs, toasts.
+// No framework, no eval, no inline handlers. Every page reads and works without it.
+(() => {
+  const one = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const root = document.documentElement;
+  root.dataset.js = "";
+
+  // The theme: kept in a cookie, so that the server prints it and no page flashes.
+  const setTheme = (theme) => {
+    if (theme === "auto") delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    document.cookie = `theme=${theme};path=/;max-age=31536000;samesite=lax`;
+    for (const button of all("[data-set-theme]"))
+      button.setAttribute("aria-pressed", button.dataset.setTheme === theme);
+  };
+
+  // Durations count up from data-since, by the server's clock; one timer a page, none in a hidden tab.
+  const skew = Date.parse(one("meta[name=server-now]")?.content ?? new Date()) - Date.now();
+  const two = (number) => String(number).padStart(2, "0");
+  const inWords = (s) =>
+    s < 60
+      ? `${s}s`
+      : s < 3600
+        ? `${(s / 60) | 0}m ${two(s % 60)}s`
+        : `${(s / 3600) | 0}h ${two(((s / 60) | 0) % 60)}m`;
+  const count = () => {
+    if (document.hidden) return;
+    for (const time of all("time[data-since]")) {
+      const text = inWords(Math.max(0, ((Date.now() + skew - Date.parse(time.dataset.since)) / 1000) | 0));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+
+  // The server writes UTC; the reader sees the browser's zone.
+  const localise = () => {
+    for (const time of all("time[data-local]")) {
+      const moment = new Date(time.dateTime);
+      const text =
+        time.dataset.local === "day"
+          ? moment.toLocaleString([], {
+              day: "2-digit",
+              month: "short",
+              hour: "2-digit",
+              minute: "2-digit",
+              hour12: false,
+            })
+          : moment.toLocaleTimeString([], { hour12: false });
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+
+  // A stepper holds a draft; nothing is sent until Save. A draft is never overwritten by what comes live.
+  const stepper = (input) => {
+    const step = input.closest(".step");
+    const dirty = input.value !== input.defaultValue;
+    step?.classList.toggle("dirty", dirty);
+    const save = step?.closest("form") && one("[data-save]", step.closest("form"));
+    if (save && save.classList.contains("sm")) save.hidden = !dirty;
+  };
+  const steppers = () => all(".step input").forEach(stepper);
+  const follow = () => {
+    for (const row of all("[data-row][data-limit][data-version]")) {
+      const form = row.dataset.editor ? document.getElementById(row.dataset.editor) : one("form.lim", row);
+      const input = form && one(".step input", form);
+      if (!input || input.value !== input.defaultValue || input === document.activeElement) continue;
+      input.value = input.defaultValue = row.dataset.limit;
+      const version = one("input[name=version]", form);
+      if (version) version.value = row.dataset.version;
+    }
+  };
+
+  const toasts = () => {
+    const box = one("#toasts");
+    if (!box?.children.length) return;
+    if (!box.matches(":popover-open")) box.showPopover?.();
+    for (const toast of all(".toast:not([data-seen])", box)) {
+      toast.dataset.seen = "";
+      setTimeout(() => {
+        toast.remove();
+        if (!box.children.length) box.hidePopover?.();
+      }, 6000);
+    }
+  };
+
+  const dialog = () => {
+    const box = one("#dialog");
+    if (box?.children.length && !box.open) box.showModal();
+  };
+
+  const refresh = () => {
+    localise();
+    count();
+    follow();
+    steppers();
+    toasts();
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.setTheme) setTheme(button.dataset.setTheme);
+    if (button.dataset.step) {
+      const input = one("input", button.parentElement);
+      const wanted = (Number(input.value) || 0) + Number(button.dataset.step);
+      input.value = Math.min(Number(input.max), Math.max(Number(input.min), wanted));
+      stepper(input);
+    }
+  });
+  document.addEventListener("input", (event) => {
+    if (event.target.matches(".step input")) stepper(event.target);
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-closes]")) one("#dialog").close();
+  });
+  one("#dialog")?.addEventListener("close", () => one("#dialog").replaceChildren());
+
+  // After every swap, by an answer or by the stream.
+  document.addEventListener("htmx:after:swap", () => {
+    refresh();
+    dialog();
+  });
+
+  // Whether the page is live.
+  const live = (state, text) => {
+    const sign = one("#live");
+    if (!sign) return;
+    sign.dataset.state = state;
+    one("span", sign).textContent = text;
+  };
+  document.addEventListener("htmx:sse:after:connection", () => live("live", "Live"));
+  document.addEventListener("htmx:sse:error", () => live("lost", "Not live, trying again"));
+  document.addEventListener("htmx:sse:close", () => live("lost", "Not live"));
+
+  setInterval(count, 1000);
+  document.addEventListener("visibilitychange", count);
+  refresh();
+})();

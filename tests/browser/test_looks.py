@@ -1,0 +1,43 @@
+"""The pages on a phone, in the dark, and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.deployments import Deployment
+
+PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/pools/database/", "/launch/?select=asset_a"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways_on_a_phone(sign_in: Callable[..., Page], sluice: Deployment, scheme: str) -> None:
+    page = sign_in(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    for where in PAGES:
+        page.goto(sluice.url + where)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, where
+
+
+def test_the_theme_is_kept(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Dark").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark != light
+    page.goto(f"{sluice.url}/pools/")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_limit_is_changed_by_keyboard(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    page.goto(f"{sluice.url}/pools/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    limit = page.locator("#p-api").get_by_role("spinbutton")
+    limit.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("Limit of api is 4.")

@@ -1,0 +1,296 @@
+"""Definitions for the tests: ops that real workers run. Ops that wait do so for files in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import controlplane as dg
+
+# --- nothing in particular --------------------------------------------------------------------------
+
+
+@dg.op
+def nothing() -> None: ...
+
+
+@dg.job
+def one_op():
+    nothing()
+
+
+# --- values -----------------------------------------------------------------------------------------
+
+
+@dg.op
+def numbers() -> list[int]:
+    return [1, 2, 3]
+
+
+@dg.op
+def total(values) -> int:
+    return sum(values)
+
+
+@dg.op
+def joined(context: dg.OpExecutionContext, parts, sep="-") -> str:
+    context.log.info("joining %s", parts)
+    return sep.join(str(part) for part in parts)
+
+
+@dg.job
+def sums():
+    found = numbers()
+    joined([total(found), total.alias("again")(found), nothing()])
+
+
+@dg.asset
+def base() -> dict[str, int]:
+    return {"rows": 7}
+
+
+@dg.asset
+def derived(context: dg.AssetExecutionContext, base) -> Any:
+    context.log.info("%s from %s", context.asset_key, base)
+    return base["rows"] + 1
+
+
+@dataclass
+class Kind:
+    kind: str = "json"
+
+
+class Unpicklable:
+    def __reduce__(self):
+        raise TypeError("not this one")
+
+
+VALUES = {
+    "json": lambda: {"a": [1, 2.5, None, True, "ü"]},
+    "none": lambda: None,
+    "tuple": lambda: (1, 2),
+    "keys": lambda: {1: "one"},
+    "bytes": lambda: b"\x00\xff",
+    "nan": lambda: float("nan"),
+    "big": lambda: "x" * 70_000,
+    "huge number": lambda: 10**5000,
+    "set": lambda: {1, 2},
+    "unpicklable": Unpicklable,
+    "lambda": lambda: lambda: 0,
+}
+
+
+@dg.op
+def gives(context: dg.OpExecutionContext) -> Any:
+    return VALUES[context.params.kind]()
+
+
+@dg.op
+def takes(context: dg.OpExecutionContext, value) -> str:
+    context.log.info("took a %s", type(value).__name__)
+    return repr(type(value).__name__)
+
+
+@dg.job(params=Kind)
+def values():
+    takes(gives())
+
+
+# --- ends -------------------------------------------------------------------------------------------
+
+
+@dg.op
+def raises() -> None:
+    raise ValueError("not today\nnor tomorrow")
+
+
+@dg.op
+def exits() -> None:
+    sys.exit(3)
+
+
+@dg.op
+async def is_async() -> str:
+    await asyncio.sleep(0)
+    return "later"
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=2))
+def third_time(context: dg.OpExecutionContext) -> int:
+    if context.attempt < 3:
+        raise RuntimeError(f"attempt {context.attempt}")
+    return context.retry_number
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1, delay=3600))
+def later() -> None:
+    raise RuntimeError("try later")
+
+
+@dg.job
+def ends():
+    raises()
+    exits()
+    is_async()
+    third_time()
+    later()
+
+
+# --- what an op says --------------------------------------------------------------------------------
+
+
+@dg.op
+def speaks(context: dg.OpExecutionContext) -> None:
+    context.log.debug("by the context")
+    context.log.warning("two\nlines")
+    logging.getLogger("a.library").info("by logging")
+    print("by print")
+    print("to stderr", file=sys.stderr)
+    os.write(1, b"by the descriptor\n")
+    subprocess.run(["echo", "by a child"], check=True)
+    print("no end of line", end="")
+
+
+@dg.op
+def says_much() -> None:
+    print("x" * 9_000)
+    print("nul \0 byte")
+    os.write(1, b"not utf-8 \xff\n")
+    for number in range(1_000):
+        print(f"line {number}")
+
+
+@dg.job
+def talk():
+    speaks()
+    says_much()
+
+
+@dg.op
+def tells(context: dg.OpExecutionContext) -> list:
+    return [
+        context.job_name,
+        context.op_key,
+        context.attempt,
+        context.tags,
+        dict(context.op_tags),
+        context.params.kind,
+        type(context).__name__,
+    ]
+
+
+@dg.job(params=Kind, tags={"team": "growth"})
+def about_itself():
+    tells()
+
+
+# --- ops that wait for files ------------------------------------------------------------------------
+
+
+@dataclass
+class Where:
+    folder: str
+
+
+def note(context: dg.OpExecutionContext, what: str) -> None:
+    """Say in the folder that something happened, whole or not at all."""
+    path = Path(context.params.folder) / f"{what}-{context.op_key}-{context.attempt}"
+    path.with_suffix(".part").write_text(str(os.getpid()))
+    path.with_suffix(".part").rename(path)
+
+
+def wait_for_go(context: dg.OpExecutionContext) -> None:
+    while not (Path(context.params.folder) / "go").exists():
+        time.sleep(0.01)
+
+
+@dg.op(pool="shared")
+def waits(context: dg.OpExecutionContext) -> None:
+    """Runs until it is told to go."""
+    note(context, "started")
+    wait_for_go(context)
+    note(context, "ended")
+
+
+@dg.op(pool="shared")
+def sleeps(context: dg.OpExecutionContext) -> None:
+    """Sleeps in one long call, and cleans up when it is interrupted."""
+    note(context, "started")
+    try:
+        time.sleep(3600)
+    finally:
+        note(context, "cleaned")
+
+
+@dg.op(pool="shared")
+def swallows(context: dg.OpExecutionContext) -> None:
+    """Swallows every Exception, as careless code does."""
+    note(context, "started")
+    while True:
+        try:
+            time.sleep(3600)
+        except Exception:
+            continue
+
+
+@dg.op(pool="shared")
+def stubborn(context: dg.OpExecutionContext) -> None:
+    """Swallows whatever is raised, so that only a kill stops it."""
+    note(context, "started")
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException:
+            continue
+
+
+@dg.op(pool="shared", retry_policy=dg.RetryPolicy(max_retries=1))
+def dies_once(context: dg.OpExecutionContext) -> None:
+    """Its process is killed from outside in the first attempt."""
+    note(context, "started")
+    if context.attempt == 1:
+        time.sleep(3600)
+    wait_for_go(context)
+
+
+@dg.job(params=Where)
+def one_waits():
+    waits()
+
+
+@dg.job(params=Where)
+def one_sleeps():
+    sleeps()
+
+
+@dg.job(params=Where)
+def one_swallows():
+    swallows()
+
+
+@dg.job(params=Where)
+def one_stubborn():
+    stubborn()
+
+
+@dg.job(params=Where)
+def one_dies_once():
+    dies_once()
+
+
+@dg.op(pool="shared")
+def brief(context: dg.OpExecutionContext) -> int:
+    return os.getpid()
+
+
+@dg.job
+def many_brief():
+    for _ in range(6):
+        brief()

@@ -1,0 +1,46 @@
+"""Starts the servers of a test run before Django reads its settings. Loaded early, by pyproject.toml.
+
+One run uses one database: SLUICE_TEST_DB=sqlite (the default) or postgres. `make test` makes both runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+
+import pytest
+
+from tests import servers
+
+DATABASE = os.environ.get("SLUICE_TEST_DB", "sqlite")
+
+_to_stop: list[Callable[[], object]] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Runs before pytest-django's hook of this name, which imports the settings."""
+    early_config.add_cleanup(_stop)
+    folder = tempfile.mkdtemp(prefix="sluice-test-")
+    _to_stop.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+    redis = servers.Redis()
+    _to_stop.append(redis.stop)
+    database = f"sqlite:///{folder}/sluice.sqlite3"
+    if DATABASE == "postgres":
+        postgres = servers.Postgres()
+        _to_stop.append(postgres.stop)
+        database = postgres.url
+    os.environ.pop("SECRET_KEY", None)
+    os.environ.update(
+        CONTROLPLANE_DATA=folder,
+        CONTROLPLANE_MODULES="tests.jobs",
+        REDIS_URL=redis.url,
+        DATABASE_URL=database,
+    )
+
+
+def _stop() -> None:
+    while _to_stop:
+        _to_stop.pop()()

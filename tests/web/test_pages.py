@@ -1,0 +1,169 @@
+"""Every page: whole, guarded, read-only, within its budget of queries."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.apps import apps
+from django.test import Client
+from django.urls import reverse
+
+from controlplane.dashboard import screens
+from runs.models import Run
+from tests import builders as a
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/jobs/copy_table/launch/"]
+PAGES += ["/launch/?select=orders&select=report", "/pools/database/", "/runs/UID/"]
+
+
+@pytest.fixture
+def busy(engine, definitions) -> Run:
+    """A deployment in which something of everything goes on. Returns a run with waiting ops."""
+    a.pool("database", 1)
+    a.pool("api", 3)
+    a.tag_rule("team", 1, "growth")
+    a.tag_rule("tenant", 2, per_value=True)
+    a.workers(3)
+    ops = [a.op(f"op_{n}", pool="database") for n in range(4)]
+    run = a.started_run(a.job(*ops, a.op("last", after=["op_0"]), max_concurrent=2), tags={"tenant": "x"})
+    a.start(a.in_state("admitted", run)[0])
+    failed = a.running_op(a.op("broken"))
+    a.fail(failed, "ValueError: it broke")
+    for _ in range(3):
+        a.launched_run(tags={"team": "growth"})
+    return run
+
+
+def address(where: str, run: Run) -> str:
+    return where.replace("UID", run.uid)
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_a_page_is_whole(operator: Client, busy: Run, where: str) -> None:
+    response = operator.get(address(where, busy))
+    text = response.content.decode()
+    assert response.status_code == 200
+    assert text.count("<h1") == 1
+    assert "</html>" in text
+    assert "default-src 'none'" in response["Content-Security-Policy"]
+    assert "unsafe" not in response["Content-Security-Policy"]
+    assert not re.search(r"<[^>]+\s(style|on\w+|hx-on[^=]*)=", text), "inline style or handler"
+    assert not re.search(r"<script(?![^>]*\ssrc=)", text), "inline script"
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)), "an id stands twice"
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_a_page_needs_a_login(engine, definitions, busy: Run, where: str) -> None:
+    response = Client().get(address(where, busy))
+    assert response.status_code == 302
+    assert response["Location"].startswith(reverse("login"))
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_a_get_writes_nothing(operator: Client, busy: Run, where: str) -> None:
+    def rows() -> dict[str, list]:
+        ours = [model for app in ("pools", "runs") for model in apps.get_app_config(app).get_models()]
+        return {model.__name__: list(model.objects.order_by("pk").values()) for model in ours}
+
+    before = rows()
+    operator.get(address(where, busy))
+    assert rows() == before
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_a_page_asks_the_database_little(
+    operator: Client, busy: Run, where: str, django_assert_max_num_queries
+) -> None:
+    operator.get(address(where, busy))  # what is cached for good is read once
+    with django_assert_max_num_queries(15):
+        operator.get(address(where, busy))
+
+
+@pytest.mark.parametrize("where", ["/runs/", "/queue/", "/pools/", "/pools/database/", "/"])
+def test_more_rows_ask_no_more_questions(operator: Client, busy: Run, where: str) -> None:
+    def questions() -> int:
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
+            operator.get(where)
+        return len(asked)
+
+    questions()
+    before = questions()
+    for n in range(6):
+        a.launched_run(a.job(a.op("one", pool="database"), a.op("two", pool=f"pool_{n}")), tags={"team": "growth"})
+    assert questions() == before
+
+
+@pytest.mark.parametrize(
+    ("topic", "where"),
+    [
+        ("overview", "/"),
+        ("runs:", "/runs/"),
+        ("pools", "/pools/"),
+        ("pool:database", "/pools/database/"),
+        ("queue", "/queue/"),
+    ],
+)
+def test_what_is_streamed_is_a_part_of_the_page(viewer: Client, busy: Run, topic: str, where: str) -> None:
+    """For a reader without forms, the stream draws just what the page shows; times that count aside."""
+
+    def still(html: str) -> str:
+        return re.sub(r">\d+[\ddhms. ]*s</time>", "></time>", html)
+
+    shown = still(viewer.get(where).content.decode())
+    for block in screens.blocks_of(topic):
+        drawn = still(block.draw())
+        assert "csrf" not in drawn
+        assert "<form" not in drawn
+        assert f'id="{block.id}"' in drawn
+        assert drawn in shown
+
+
+def test_an_unknown_address_is_said_in_plain_words(operator: Client) -> None:
+    for page in ("/nowhere/", "/runs/0000/", "/pools/nobody/", "/jobs/none/launch/", "/queue/limits/rules/9/delete/"):
+        response = operator.post(page) if "delete" in page else operator.get(page)
+        assert response.status_code == 404
+        assert "There is nothing here." in response.content.decode()
+
+
+def test_runs_are_found_by_state_job_and_tag(operator: Client, busy: Run) -> None:
+    def names(query: str) -> int:
+        return operator.get("/runs/" + query).content.decode().count('id="r-')
+
+    assert names("") == 5
+    assert names("?state=queued") == 2
+    assert names("?state=failure") == 1
+    assert names("?tag=team%3Dgrowth") == 3
+    assert names("?tag=team") == 3
+    assert names("?tag=team%3Dnone") == 0
+    assert names("?job=job&state=progress") == 2
+    assert names(f"?before={Run.objects.order_by('id')[1].pk}") == 1
+    assert names("?before=nonsense") == 5
+
+
+def test_a_definition_error_is_shown(operator: Client, monkeypatch) -> None:
+    from runs import catalog
+
+    monkeypatch.setattr(catalog, "_loaded", catalog.load(["tests.web.broken", "tests.web.definitions"]))
+    text = operator.get("/jobs/").content.decode()
+    assert "&#x27;white space&#x27; is not a pool&#x27;s name" in text
+    assert "tests/web/broken.py:6" in text
+    assert "copy_table" in text, "the other module is not stopped by it"
+    assert "has a definition error" in operator.get("/").content.decode()
+
+
+def test_a_long_pool_name_has_an_address(operator: Client) -> None:
+    for name in ("a/b", "..", "ü:|,-x", "default", "100%", "~tilde", "limit"):
+        a.pool(name, 1)
+        where = reverse("pool", args=[name])
+        assert operator.get(where).status_code == 200, name
+        assert operator.post(reverse("pool-limit", args=[name]), {"limit": "2"}).status_code == 302, name
+        assert a.Pool.objects.get(name=name).limit == 2
