@@ -135,8 +135,12 @@ def holds(gate_key: str, most: int = 200) -> list[Hold]:
 
 def line(gate_key: str, most: int = 50) -> list[Waiter]:
     """Who stands in line at a gate, in the order in which they would be let in."""
+    return list(_line(gate_key)[:most])
+
+
+def _line(gate_key: str) -> QuerySet[Waiter]:
     waiters = _blocked_at(lane__lanegate__gate__key=gate_key)
-    return list(waiters.order_by(F("priority").desc(), "since", "number")[:most])
+    return waiters.order_by(F("priority").desc(), "since", "number")
 
 
 def _blocked_at(**which: object) -> QuerySet[Waiter]:
@@ -163,7 +167,11 @@ class Waiting:
 
 def waiting(holders: Sequence[str]) -> dict[str, Waiting]:
     """Why these candidates wait; those that don't are left out. Two queries, however many there are."""
-    waiters = list(Waiter.objects.filter(holder__in=holders).select_related("lane"))
+    return _waiting(Waiter.objects.filter(holder__in=holders))
+
+
+def _waiting(found: QuerySet[Waiter]) -> dict[str, Waiting]:
+    waiters = list(found.select_related("lane"))
     needs = {waiter.pk: (_needs(waiter.lane.needs), _needs(waiter.private)) for waiter in waiters}
     gate_ids = {gate_id for shared, private in needs.values() for gate_id, _ in (*shared, *private)}
     gates = {gate.pk: _state(gate) for gate in Gate.objects.filter(pk__in=gate_ids)}
@@ -179,6 +187,13 @@ def explain(holder: str) -> Explanation | None:
     """Why a candidate waits, gate by gate; None if it does not wait."""
     found = waiting([holder]).get(holder)
     return found.explanation if found else None
+
+
+def one_slot_helps(pool: str) -> bool:
+    """Whether the first in line at a full pool needs one slot of it and nothing else to start."""
+    found = _waiting(_line(f"pool:{pool}")[:1])
+    blocking = [check for first in found.values() for check in first.explanation.blocking]
+    return [(check.gate.key, check.slots) for check in blocking] == [(f"pool:{pool}", 1)]
 
 
 def place(holder: str, gate_id: int) -> int | None:

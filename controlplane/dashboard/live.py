@@ -87,12 +87,14 @@ class Hub:
             try:
                 async with client.pubsub() as channel:
                     await channel.subscribe(CHANGES)
+                    _end_if_canceled()
                     self._touch(None)  # whatever was missed while nobody listened
                     pause = 0.5
                     async for message in channel.listen():
                         if message["type"] == "message":
                             self._touch(set(json.loads(message["data"])))
             except (RedisError, OSError) as error:
+                _end_if_canceled()
                 log.warning("the live stream has no Redis: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
@@ -124,6 +126,13 @@ class Hub:
                     for client in watching:
                         _send(client, frame)
             await asyncio.sleep(PAUSE)
+
+
+def _end_if_canceled() -> None:
+    """Raise the CancelledError that redis-py has swallowed: it does so when one comes while it connects."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _send(client: Client, frame: str) -> None:

@@ -90,7 +90,7 @@ def overview(argument: str = "") -> list[Block]:
     counts = queries.counts()
     failures = queries.recent_failures()
     workers = queries.worker_queues()
-    sentence = verdict.of(pools, limits, counts, workers)
+    sentence = verdict.of(pools, limits, counts, workers, pool_queries.one_slot_helps)
     figures = {
         "limits": limits,
         "counts": counts,

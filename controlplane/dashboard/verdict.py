@@ -4,7 +4,7 @@ each says only what the numbers say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pools.queries import COUNT_TO, PoolView, counted
@@ -28,8 +28,9 @@ def of(
     limits: QueueLimits,
     counts: Mapping[str, int],
     workers: Sequence[QueueWorkers],
+    one_slot_helps: Callable[[str], bool],
 ) -> Verdict:
-    """The first rule that applies."""
+    """The first rule that applies. `one_slot_helps` tells of a pool whether one more slot would start an op."""
     waiting, queued, progress = counts["waiting"], counts["queued"], counts["progress"]
     for queue in workers:
         if queue.waiting and not queue.alive:
@@ -45,7 +46,7 @@ def of(
             f"{_ops(waiting)} {_are(waiting)} waiting. {_of_them(worst.waiting, waiting)}",
             pool=worst.name,
             after=_standing(worst),
-            detail=_raise(worst),
+            detail=_raise(worst, one_slot_helps),
         )
     if len(lines) > 1:
         return Verdict(f"{_ops(waiting)} {_are(waiting)} waiting, at {len(lines)} pools.")
@@ -97,10 +98,10 @@ def _standing(pool: PoolView) -> str:
     return f", {pool.in_use} of {pool.limit} in use." if pool.limit is not None else "."
 
 
-def _raise(pool: PoolView) -> str:
+def _raise(pool: PoolView, one_slot_helps: Callable[[str], bool]) -> str:
     if pool.paused:
         return pool.pause_reason
-    if pool.limit is None or not pool.full:
+    if pool.limit is None or pool.in_use != pool.limit or not one_slot_helps(pool.name):
         return ""
     return f"With a limit of {pool.limit + 1}, the first in line would start now."
 

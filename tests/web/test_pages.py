@@ -79,7 +79,7 @@ def test_a_page_asks_the_database_little(
     operator: Client, busy: Run, where: str, django_assert_max_num_queries
 ) -> None:
     operator.get(address(where, busy))  # what is cached for good is read once
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(17):
         operator.get(address(where, busy))
 
 

@@ -8,6 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
+from controlplane.dashboard.live import Hub
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -30,3 +32,24 @@ def test_under_asgi_the_stream_begins_with_the_screen(engine, definitions) -> No
         return answer.status_code
 
     assert asyncio.run(asyncio.wait_for(until_drawn(), 20)) == 200
+
+
+def test_the_hub_ends_when_it_is_canceled_at_whatever_moment(engine) -> None:
+    """A server that stops cancels its tasks once and waits for them: one that goes on would hold it for ever."""
+
+    async def cancel_after(steps: int) -> set[asyncio.Task[None]]:
+        hub = Hub()
+        hub._run()
+        for _ in range(steps):
+            await asyncio.sleep(0.0002)
+        for task in hub._tasks:
+            task.cancel()
+        _, going_on = await asyncio.wait(hub._tasks, timeout=5)
+        return going_on
+
+    for steps in range(60):
+        loop = asyncio.new_event_loop()
+        try:
+            assert not loop.run_until_complete(cancel_after(steps)), f"{steps} steps after its start"
+        finally:
+            loop.close()
