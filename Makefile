@@ -28,8 +28,7 @@ $(VENV)/.tests: requirements.txt tests/requirements.txt
 test: $(VENV)/.tests
 	@$(RUN) -m tests.servers
 	@$(MAKE) --no-print-directory lint
-	@$(RUN) -m pytest
-	@SLUICE_TEST_DB=postgres $(RUN) -m pytest tests/store tests/property tests/concurrency tests/web tests/acceptance
+	@$(RUN) -m tests.both
 
 lint: $(VENV)/.tests
 	@$(VENV)/bin/ruff check .
