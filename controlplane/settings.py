@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import tempfile
 import zoneinfo
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -62,9 +64,13 @@ def _kept_secret(folder: Path) -> str:
 
 
 def _private_socket(folder: Path) -> Path:
-    """Where this deployment's own Redis listens. A unix socket's path has room for 107 bytes."""
+    """Where this deployment's own Redis listens.
+
+    A unix socket's path has room for 107 bytes, and this one stands in an address (REDIS_URL), where
+    some characters mean something else.
+    """
     path = folder / "redis.sock"
-    if len(os.fsencode(path)) <= 100:
+    if len(os.fsencode(path)) <= 100 and re.fullmatch(r"[A-Za-z0-9_./+-]+", str(path)):
         return path
     short = sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}-{short}" / "redis.sock"
@@ -157,15 +163,18 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-if not DATABASE_URL and not DATA_DIR:
+_database: dict[str, Any]
+if DATABASE_URL:
+    try:
+        _database = {**dj_database_url.parse(DATABASE_URL)}
+    except (ValueError, dj_database_url.UnknownSchemeError, dj_database_url.ParseError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
+elif DATA_DIR:
+    _database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "sluice.sqlite3")}
+else:
     raise ImproperlyConfigured(
         "Set DATABASE_URL, or CONTROLPLANE_DATA to the folder that shall hold a SQLite database."
     )
-
-try:
-    _database = dj_database_url.parse(DATABASE_URL or f"sqlite:///{DATA_DIR}/sluice.sqlite3")
-except (ValueError, dj_database_url.UnknownSchemeError, dj_database_url.ParseError) as error:
-    raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
 
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["ENGINE"] = "controlplane.sqlite"

@@ -204,6 +204,19 @@ def test_a_long_data_folder_works(tmp_path) -> None:
         shutil.rmtree(folder)
 
 
+def test_a_data_folder_may_have_any_name(tmp_path) -> None:
+    """Its path stands in no address: what an address would read otherwise is just a name."""
+    folder = str(tmp_path / "my data #1?mode=ro&x%41=é")
+    deployment = Deployment(
+        "--no-demo", "--workers", "1", folder=folder, CONTROLPLANE_MODULES="tests.deployment.napping"
+    )
+    try:
+        deployment.wait_until_up().launch("quick_job", "--wait")
+    finally:
+        deployment.stop()
+    assert os.path.exists(os.path.join(folder, "sluice.sqlite3"))
+
+
 def test_after_a_hard_death_a_new_start_does_not_wait_for_leases(start, folder: str) -> None:
     """A launcher that starts where another was killed counts its workers out, and fails what they ran, at once."""
     first = start("--workers", "2")
