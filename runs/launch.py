@@ -70,6 +70,7 @@ def launch(
         checked = params.check(job.params, values or {})
     except params.InvalidParams as error:
         errors |= {f"params.{name}" if name else "params": text for name, text in error.errors.items()}
+    errors |= _plan_errors(job.name, plan)
     if errors:
         raise CannotLaunch(errors)
 
@@ -133,3 +134,19 @@ def _priority_errors(tags: Mapping[str, str], largest_of_ops: int) -> dict[str, 
     except priority.InvalidPriority as error:
         return {"priority": str(error)}
     return {}
+
+
+def _plan_errors(name: str, plan: graph.Plan) -> dict[str, str]:
+    """What is wrong with a plan that would not be read as it was written.
+
+    Definitions are checked where they are written; what slips through must not reach the database, where
+    every pass that looks at the run, also on behalf of others, would stumble over it.
+    """
+    try:
+        text = plan.to_json()
+        if graph.Plan.from_json(text).to_json() == text:
+            return {}
+        reason = "it would be read as something else"
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    return {"job": f"what job {name} needs can't be kept: {reason}"}

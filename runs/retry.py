@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+MOST_RETRIES = 2**31 - 1
+LONGEST_DELAY = 30 * 24 * 60 * 60  # seconds
+
 
 class Backoff(StrEnum):
     """How the delay grows with each attempt."""
@@ -32,14 +35,30 @@ class RetryPolicy:
     jitter: Jitter | None = None
 
     def __post_init__(self) -> None:
-        if type(self.max_retries) is not int or self.max_retries < 0:
-            raise ValueError(
-                f"RetryPolicy max_retries: {self.max_retries!r} is not allowed: use a whole number, 0 or more."
-            )
-        if self.delay is not None and not (isinstance(self.delay, int | float) and 0 <= self.delay < float("inf")):
-            raise ValueError(f"RetryPolicy delay: {self.delay!r} is not allowed: use seconds, 0 or more.")
+        self._expect(
+            "max_retries",
+            type(self.max_retries) is int and 0 <= self.max_retries <= MOST_RETRIES,
+            f"a whole number, 0 to {MOST_RETRIES}",
+        )
+        self._expect(
+            "delay",
+            self.delay is None or (type(self.delay) in (int, float) and 0 <= self.delay <= LONGEST_DELAY),
+            f"seconds, 0 to {LONGEST_DELAY} (30 days)",
+        )
+        self._expect(
+            "backoff",
+            self.backoff is None or isinstance(self.backoff, Backoff),
+            "Backoff.LINEAR or Backoff.EXPONENTIAL",
+        )
+        self._expect(
+            "jitter", self.jitter is None or isinstance(self.jitter, Jitter), "Jitter.FULL or Jitter.PLUS_MINUS"
+        )
         if self.delay is None and (self.backoff or self.jitter):
             raise ValueError("RetryPolicy: backoff and jitter need a delay.")
+
+    def _expect(self, name: str, allowed: bool, use: str) -> None:
+        if not allowed:
+            raise ValueError(f"RetryPolicy {name}: {getattr(self, name)!r} is not allowed: use {use}.")
 
 
 def delay_before_next(

@@ -10,6 +10,8 @@ from runs import tag_limits
 from runs.definitions.checks import DefinitionError
 from runs.tag_limits import TagLimit
 
+HIGHEST = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class ExecutorDefinition:
@@ -34,9 +36,9 @@ class ExecutorDefinition:
         if self.name == "in_process":
             return self
         maximum = config.get("max_concurrent")
-        if maximum is not None and (type(maximum) is not int or maximum < 0):
+        if maximum is not None and (type(maximum) is not int or not 0 <= maximum <= HIGHEST):
             raise DefinitionError(
-                f"{where}: max_concurrent {maximum!r} is not allowed: use a whole number, 0 or more (0: no limit)."
+                f"{where}: max_concurrent {maximum!r} is not allowed: use a whole number, 0 to {HIGHEST} (0: no limit)."
             )
         try:
             rules = tag_limits.parse(config.get("tag_concurrency_limits"), f"{where}.tag_concurrency_limits")

@@ -12,6 +12,7 @@ from pools.models import Waiter
 from runs import catalog, launch
 from runs.launch import CannotLaunch
 from runs.models import Op, Plan, Run, RunTag
+from runs.retry import RetryPolicy
 from tests.builders import job, launched_run, op, queued_run, started_run, the_op
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
@@ -133,6 +134,16 @@ def test_a_sum_beyond_is_refused(run_priority, op_priority):
 def test_a_sum_within_is_fine():
     run = started_run(job(op("a", priority=1)), priority=HIGHEST - 1)
     assert Waiter.objects.get(holder=f"op:{the_op(run).pk}").priority == HIGHEST
+
+
+def test_a_plan_that_could_not_be_read_again_is_refused():
+    """Written, it would break the transactions of whoever reads it: other runs' too."""
+    policy = RetryPolicy(delay=1)
+    object.__setattr__(policy, "backoff", "bogus")
+    assert refused(job=job(op("a", retry=policy), name="odd")) == {
+        "job": "what job odd needs can't be kept: ValueError: 'bogus' is not a valid Backoff"
+    }
+    assert Plan.objects.count() == 0
 
 
 # --- params -----------------------------------------------------------------------------------------

@@ -58,8 +58,10 @@ def test_configuring_does_not_change_the_executor_itself():
         (
             dg.multiprocess_executor,
             {"max_concurrent": -1},
-            "multiprocess_executor: max_concurrent -1 is not allowed: use a whole number, 0 or more (0: no limit).",
+            "multiprocess_executor: max_concurrent -1 is not allowed: "
+            "use a whole number, 0 to 2147483647 (0: no limit).",
         ),
+        (dg.multiprocess_executor, {"max_concurrent": 2**31}, "max_concurrent 2147483648 is not allowed"),
         (dg.multiprocess_executor, {"max_concurrent": 1.5}, "max_concurrent 1.5 is not allowed"),
         (dg.multiprocess_executor, {"max_concurrent": "2"}, "max_concurrent '2' is not allowed"),
         (dg.multiprocess_executor, {"max_concurrent": True}, "max_concurrent True is not allowed"),

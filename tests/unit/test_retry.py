@@ -52,18 +52,34 @@ def test_jitter_spreads_the_delay(jitter, spread, delay):
     assert delay_before_next(policy, 1, spread=lambda: spread) == delay
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "3", True, None])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", True, None, 2**31])
 def test_max_retries_is_a_whole_number(value):
     with pytest.raises(ValueError) as error:
         RetryPolicy(max_retries=value)
-    assert str(error.value) == f"RetryPolicy max_retries: {value!r} is not allowed: use a whole number, 0 or more."
+    said = f"RetryPolicy max_retries: {value!r} is not allowed: use a whole number, 0 to 2147483647."
+    assert str(error.value) == said
 
 
-@pytest.mark.parametrize("value", [-0.1, "1", float("inf"), float("nan")])
+@pytest.mark.parametrize("value", [-0.1, "1", True, float("inf"), float("nan"), 2592000.5, 10**400])
 def test_a_delay_is_seconds(value):
     with pytest.raises(ValueError) as error:
         RetryPolicy(delay=value)
-    assert str(error.value) == f"RetryPolicy delay: {value!r} is not allowed: use seconds, 0 or more."
+    assert str(error.value) == f"RetryPolicy delay: {value!r} is not allowed: use seconds, 0 to 2592000 (30 days)."
+
+
+@pytest.mark.parametrize("value", ["exponential", "bogus", Jitter.FULL, 2, ""])
+def test_a_backoff_is_one_of_ours(value):
+    with pytest.raises(ValueError) as error:
+        RetryPolicy(delay=1, backoff=value)
+    said = f"RetryPolicy backoff: {value!r} is not allowed: use Backoff.LINEAR or Backoff.EXPONENTIAL."
+    assert str(error.value) == said
+
+
+@pytest.mark.parametrize("value", ["full", Backoff.LINEAR, True])
+def test_a_jitter_is_one_of_ours(value):
+    with pytest.raises(ValueError) as error:
+        RetryPolicy(delay=1, jitter=value)
+    assert str(error.value) == f"RetryPolicy jitter: {value!r} is not allowed: use Jitter.FULL or Jitter.PLUS_MINUS."
 
 
 @pytest.mark.parametrize("wrong", [{"backoff": Backoff.LINEAR}, {"jitter": Jitter.FULL}])
