@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import TypeVar
 
 from django.conf import settings
 
@@ -28,6 +29,8 @@ from runs.definitions import (
     OpDefinition,
     multiprocess_executor,
 )
+
+T = TypeVar("T")
 
 ASSET_JOB = "__ASSET_JOB"  # the job of a run that launches assets without a job; Dagster's name for it
 
@@ -153,19 +156,14 @@ def load(modules: Iterable[str]) -> Catalog:
     owners: dict[str, str] = {}
     for name in catalog.modules:
         try:
-            module = importlib.import_module(name)
-        except (Exception, SystemExit) as error:
+            assets, jobs = _offered(importlib.import_module(name))
+            for asset in assets:
+                _add_asset(catalog, owners, name, asset)
+            found += [(name, job) for job in jobs]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a module raises, SystemExit too, is its own problem
             catalog.problems.append(_import_problem(name, error))
-            continue
-        assets, jobs = _offered(module)
-        for asset in assets:
-            other = catalog.assets.get(asset.name)
-            if other is not None and other is not asset:
-                _object(catalog, name, asset.source, f"asset {asset.name} is defined already, at {other.source}")
-            else:
-                catalog.assets[asset.name] = asset
-                owners[asset.name] = name
-        found += [(name, job) for job in jobs]
     _drop_broken_assets(catalog, owners)
     for name, job in found:
         _add_job(catalog, name, job)
@@ -173,16 +171,28 @@ def load(modules: Iterable[str]) -> Catalog:
 
 
 def _offered(module: ModuleType) -> tuple[list[AssetDefinition], list[JobDefinition]]:
-    """What a module lists in its Definitions; without one, whatever it defines at top level."""
-    values = list(vars(module).values())
-    listed = [value for value in values if isinstance(value, Definitions)]
-    if listed:
+    """What a module lists in its Definitions; without one, whatever it defines at top level.
+
+    A module may hold anything. Only the type of a value is looked at: `isinstance` asks the value for its
+    class, which evaluates a lazy object and can raise.
+    """
+    values = {id(value): value for value in vars(module).values()}.values()
+
+    def of(kind: type[T]) -> list[T]:
+        return [value for value in values if issubclass(type(value), kind)]
+
+    if listed := of(Definitions):
         return [a for entry in listed for a in entry.assets], [j for entry in listed for j in entry.jobs]
-    unique = {id(value): value for value in values}.values()
-    return (
-        [value for value in unique if isinstance(value, AssetDefinition)],
-        [value for value in unique if isinstance(value, JobDefinition)],
-    )
+    return of(AssetDefinition), of(JobDefinition)
+
+
+def _add_asset(catalog: Catalog, owners: dict[str, str], module: str, asset: AssetDefinition) -> None:
+    other = catalog.assets.get(asset.name)
+    if other is not None and other is not asset:
+        _object(catalog, module, asset.source, f"asset {asset.name} is defined already, at {other.source}")
+    else:
+        catalog.assets[asset.name] = asset
+        owners[asset.name] = module
 
 
 def _drop_broken_assets(catalog: Catalog, owners: Mapping[str, str]) -> None:
@@ -232,5 +242,17 @@ def _import_problem(name: str, error: BaseException) -> Problem:
     own = [frame for frame in frames if frame.filename.endswith(module_file) or frame.filename == module_file]
     frame = own[-1] if own else None
     where = f"{frame.filename}:{frame.lineno}" if frame else ""
-    text = str(error) if isinstance(error, DefinitionError) else f"{type(error).__name__}: {error}"
-    return Problem(name, where, text, "".join(traceback.format_exception(error)))
+    text = _text(error) if isinstance(error, DefinitionError) else f"{type(error).__name__}: {_text(error)}"
+    return Problem(name, where, _writable(text), _writable("".join(traceback.format_exception(error))))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "an error without a text"
+
+
+def _writable(text: str) -> str:
+    """`text` with what UTF-8 can't say, halves of surrogate pairs, written out."""
+    return text.encode(errors="backslashreplace").decode()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 from pools import limits
@@ -45,9 +47,10 @@ class OpDefinition:
 
     @property
     def source(self) -> str:
-        """Where the function is written: "file:line"."""
-        code = inspect.unwrap(self.fn).__code__
-        return f"{code.co_filename}:{code.co_firstlineno}"
+        """Where the function is written: "file:line"; empty for an object that is called like one."""
+        fn = self.fn.func if isinstance(self.fn, functools.partial) else self.fn
+        code = getattr(inspect.unwrap(fn), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, CodeType) else ""
 
 
 @dataclass(frozen=True, eq=False)

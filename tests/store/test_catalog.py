@@ -202,6 +202,74 @@ def test_a_wrong_definition_is_named_with_its_line(modules, source, line, said):
     assert found.jobs
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("class Stop(BaseException): ...\n\nraise Stop('at once')\n", "Stop: at once"),
+        ("raise SystemExit(0)\n", "SystemExit: 0"),
+        ("raise GeneratorExit\n", "GeneratorExit: "),
+        (
+            "class Mute(Exception):\n    def __str__(self): raise RuntimeError\n\nraise Mute\n",
+            "Mute: an error without a text",
+        ),
+        ("raise ValueError('half \\ud800')\n", "ValueError: half \\ud800"),
+    ],
+)
+def test_however_a_module_fails_it_is_a_problem_of_its_own(modules, source, text):
+    found = modules(broken_jobs=source, good_jobs=GOOD)
+    ((_, _, said),) = problems(found)
+    assert said == text
+    assert found.problems[0].trace.encode()
+    assert found.jobs
+
+
+def test_ctrl_c_while_modules_are_loaded_is_no_problem_of_theirs(modules):
+    with pytest.raises(KeyboardInterrupt):
+        modules(slow_jobs="raise KeyboardInterrupt\n")
+
+
+def test_what_else_a_module_holds_is_not_looked_into(modules):
+    """A lazy object is not evaluated; one that lies about its class does not break the module."""
+    found = modules(
+        odd_jobs="""
+            from django.utils.functional import SimpleLazyObject
+
+            class Bomb:
+                @property
+                def __class__(self): raise RuntimeError("bomb")
+
+            bomb = Bomb()
+            lazy = SimpleLazyObject(lambda: 1 / 0)
+
+            @dg.asset
+            def fine(): ...
+        """
+    )
+    assert found.problems == []
+    assert set(found.assets) == {"fine"}
+
+
+def test_what_is_no_plain_function_may_have_no_line_but_is_an_asset_too(modules):
+    found = modules(
+        good_jobs=GOOD,
+        odd_jobs="""
+            import functools
+
+            def double(x, times=2): ...
+
+            class Callable:
+                def __call__(self): ...
+
+            twice = dg.asset(functools.partial(double, times=3), name="twice")
+            called = dg.asset(Callable(), name="orders")
+        """,
+    )
+    assert problems(found) == [
+        ("odd_jobs", "", f"asset orders is defined already, at {found.assets['orders'].source}"),
+        ("odd_jobs", "odd_jobs.py:5", "asset twice: it depends on x, which is not defined (or is broken itself)"),
+    ]
+
+
 def test_an_unknown_dependency(modules):
     found = modules(
         bad_jobs="""
