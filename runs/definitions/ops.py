@@ -59,6 +59,19 @@ class AssetDefinition(OpDefinition):
 
     deps: tuple[str, ...] = ()  # upstream assets whose values it does not take
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself, as a test would. An asset is found by its name, so it has no other step key."""
+        if building:
+            raise DefinitionError(
+                f"job {building[-1].job_name}: asset {self.name} can't be called in the body of a job: "
+                "select it with define_asset_job, or make it an op."
+            )
+        return self.fn(*args, **kwargs)
+
+    def alias(self, name: str) -> OpAlias:
+        """Refused with DefinitionError."""
+        raise DefinitionError(f"asset {self.name}: an asset has no alias; its name is its step key.")
+
 
 @dataclass(frozen=True)
 class OpAlias:

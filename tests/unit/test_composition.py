@@ -155,6 +155,23 @@ def test_an_alias_must_be_a_name_and_is_called_only_in_a_job():
         one.alias("left")()
 
 
+def test_an_asset_is_no_op_of_a_job():
+    """Its step key is its name, whichever job runs it: under another key another asset would be run."""
+
+    @dg.asset
+    def orders(): ...
+
+    with pytest.raises(dg.DefinitionError) as error:
+        dg.job(lambda: orders(), name="wrong")
+    assert str(error.value) == (
+        "job wrong: asset orders can't be called in the body of a job: "
+        "select it with define_asset_job, or make it an op."
+    )
+    with pytest.raises(dg.DefinitionError, match=r"asset orders: an asset has no alias"):
+        orders.alias("customers")
+    assert orders() is None
+
+
 def test_a_failed_job_does_not_poison_the_next():
     with pytest.raises(ZeroDivisionError):
 
