@@ -2,6 +2,7 @@
 
 PREFIX = "dagster/"
 PRIORITY = PREFIX + "priority"
+POOL = PREFIX + "concurrency_key"  # of an op: an older word for its pool
 BACKFILL = PREFIX + "backfill"
 PARTITION = PREFIX + "partition"
 SCHEDULE_NAME = PREFIX + "schedule_name"

@@ -149,11 +149,17 @@ def _op_fields(
         raise DefinitionError(f"@{what} needs a function, not {fn!r}.")
     op_name = checked_name(name or getattr(fn, "__name__", "?"), what)
     where = f"{what} {op_name}"
+    checked = checked_tags(tags, where)
+    if system_tags.POOL in checked:
+        if pool is not None:
+            raise DefinitionError(
+                f"{where}: a pool and the tag {system_tags.POOL}, an older word for it, are both given: use pool."
+            )
+        pool = checked.pop(system_tags.POOL)
     try:
         pools = limits.weights(pool)
     except limits.InvalidLimit as error:
         raise DefinitionError(f"{where}: {error}") from error
-    checked = checked_tags(tags, where)
     if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
         raise DefinitionError(f"{where}: retry_policy {retry_policy!r} is not allowed: use a RetryPolicy.")
     if not isinstance(queue, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", queue):

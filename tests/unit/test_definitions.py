@@ -87,6 +87,17 @@ def test_a_coroutine_function_is_an_op():
     assert later.name == "later"
 
 
+def test_dagsters_older_spelling_of_a_pool_is_a_pool():
+    @dg.asset(op_tags={"dagster/concurrency_key": "duckdb", "kind": "x"})
+    def raw(): ...
+
+    @dg.op(tags={"dagster/concurrency_key": "duckdb"})
+    def load_raw(): ...
+
+    assert (raw.pools, raw.tags) == ({"duckdb": 1}, {"kind": "x"})
+    assert (load_raw.pools, load_raw.tags) == ({"duckdb": 1}, {})
+
+
 # --- errors -----------------------------------------------------------------------------------------
 
 
@@ -100,6 +111,11 @@ def nothing(): ...
         ({"name": "1st"}, "op: '1st' is not a name"),
         ({"name": "x" * 201}, "is not a name"),
         ({"pool": "data base"}, "op nothing: 'data base' is not a pool's name: use 1 to 200 characters without"),
+        (
+            {"pool": "a", "tags": {"dagster/concurrency_key": "a"}},
+            "op nothing: a pool and the tag dagster/concurrency_key, an older word for it, are both given: use pool.",
+        ),
+        ({"tags": {"dagster/concurrency_key": "a b"}}, "op nothing: 'a b' is not a pool's name"),
         ({"pool": ""}, "op nothing: '' is not a pool's name"),
         ({"pool": {"db": 0}}, "op nothing: pool 'db': 0 slots is not allowed: use a whole number from 1 to 100000."),
         ({"pool": 3}, "op nothing: pool: 3 is not allowed: use a name, or a dict"),
