@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from runs import graph
+from runs import graph, params
 from runs.definitions import (
     ALL,
     AssetDefinition,
@@ -228,6 +228,12 @@ def _add_job(catalog: Catalog, module: str, job: JobDefinition) -> None:
             _object(catalog, module, job.source, f"job {job.name}: {what}")
             return
         nodes = asset_nodes(catalog.assets, names)
+    if job.params is not None:
+        try:
+            params.fields(job.params)
+        except params.UnusableParams as error:
+            _object(catalog, module, job.source, f"job {job.name}: params {error}")
+            return
     catalog.jobs[job.name] = Job(job.name, nodes, job.executor, job.tags, job.params, job.description, module)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,15 +86,16 @@ class LaunchForm(forms.Form):
 
     @property
     def values(self) -> dict[str, Any]:
-        """The params of a valid form. An empty optional field is left to its default."""
+        """The params of a valid form. An empty optional field is left to its default; a text that was cleared is ""."""
         chosen = {}
         for name, value in self.cleaned_data.items():
             if not name.startswith("params."):
                 continue
             field = self.fields[name]
-            if value in ("", None) and not field.required and not isinstance(field, forms.BooleanField):
-                continue
-            chosen[name.removeprefix("params.")] = value
+            is_empty = not self.data.get(name) and not isinstance(field, forms.BooleanField)
+            was_cleared = name in self.data and type(field) is forms.CharField and field.initial
+            if not is_empty or was_cleared:
+                chosen[name.removeprefix("params.")] = value
         return chosen
 
     def take_errors(self, errors: Mapping[str, str]) -> None:
@@ -110,22 +112,32 @@ class _JSONField(forms.CharField):
         if not text:
             return text
         try:
-            return json.loads(text)
+            return json.loads(text, parse_constant=_no_value, parse_float=_finite)
         except ValueError as error:
             raise forms.ValidationError(f"This is not JSON: {error}") from error
+        except RecursionError as error:
+            raise forms.ValidationError("This is nested too deeply.") from error
+
+
+def _no_value(text: str) -> None:
+    raise ValueError(f"{text} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def _param_fields(job: Job) -> dict[str, forms.Field]:
     """A form field for each param of a job, by the JSON schema of its type."""
     if job.params is None:
         return {}
-    schema = params.schema(job.params)
-    required = set(schema.get("required", ()))
     fields: dict[str, forms.Field] = {}
-    for name, entry in schema.get("properties", {}).items():
-        spec = _resolved(entry, schema.get("$defs", {}))
+    for name, spec in params.fields(job.params).items():
         common: dict[str, Any] = {
-            "required": name in required,
+            "required": spec["required"],
             "label": name,
             "help_text": spec.get("description", ""),
             "initial": spec.get("default"),
@@ -134,19 +146,9 @@ def _param_fields(job: Job) -> dict[str, forms.Field]:
     return fields
 
 
-def _resolved(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema entry with what it refers to (an enum is kept apart) merged in."""
-    spec = dict(entry)
-    references = [spec.pop("$ref", None), *(part.get("$ref") for part in spec.pop("allOf", ()))]
-    for reference in references:
-        if reference:
-            spec = {**definitions[reference.rpartition("/")[2]], **spec}
-    return spec
-
-
 def _field(spec: Mapping[str, Any], common: dict[str, Any]) -> forms.Field:
-    if "enum" in spec:
-        choices = [(str(value), str(value)) for value in spec["enum"]]
+    choices = [(str(value), str(value)) for value in params.choices(spec)]
+    if choices:
         if not common["required"] and common["initial"] is None:
             choices.insert(0, ("", "—"))
         return forms.ChoiceField(choices=choices, **common)

@@ -358,6 +358,35 @@ def test_a_job_that_selects_what_is_not_there(modules):
     assert found.jobs == {}
 
 
+def test_a_job_whose_params_can_not_be_launched(modules):
+    found = modules(
+        bad_jobs="""
+            from dataclasses import dataclass
+
+            class Anything: ...
+
+            @dataclass
+            class Wrong:
+                x: Anything
+
+            @dg.op
+            def work(): ...
+
+            @dg.job(params=Wrong)
+            def odd():
+                work()
+
+            @dg.job
+            def fine():
+                work()
+        """
+    )
+    ((_, where, text),) = problems(found)
+    assert where == "bad_jobs.py:14"
+    assert text.startswith("job odd: params Wrong: Unable to generate pydantic-core schema")
+    assert set(found.jobs) == {"fine"}
+
+
 def test_definitions_that_list_something_else(modules):
     found = modules(bad_jobs="defs = dg.Definitions(jobs=[3])\n", good_jobs=GOOD)
     ((_, where, text),) = problems(found)

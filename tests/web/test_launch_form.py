@@ -1,0 +1,80 @@
+"""The launch form: what is typed is what is launched, or is refused beside its field."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, Literal, Optional
+
+import pytest
+
+import controlplane as dg
+from controlplane.dashboard.forms import LaunchForm
+from runs import params
+from runs.catalog import Job
+
+
+class Number(enum.Enum):
+    ONE = 1
+    TWO = 2
+
+
+@dataclass
+class Params:
+    number: Number = Number.ONE
+    level: Literal[1, 2] = 1
+    maybe: Optional[int] = 7  # noqa: UP045
+    name: str = "everyone"
+    rows: int = 10
+    value: Any = field(default_factory=dict)
+
+
+def form(**typed: str) -> LaunchForm:
+    """A form that was sent as it was shown, but for what was typed."""
+    job = Job("j", (), dg.multiprocess_executor, {}, Params, "", "")
+    shown = LaunchForm(job)
+    data = {name: shown[name].value() for name in shown.fields}
+    data = {name: "" if value is None else str(value) for name, value in data.items()}
+    return LaunchForm(job, {**data, **{f"params.{name}": text for name, text in typed.items()}})
+
+
+def launched(**typed: str) -> dict[str, Any]:
+    sent = form(**typed)
+    assert sent.is_valid(), sent.errors
+    return params.check(Params, sent.values)
+
+
+def test_what_is_not_touched_is_the_default():
+    assert launched() == {"number": 1, "level": 1, "maybe": 7, "name": "everyone", "rows": 10, "value": {}}
+
+
+def test_a_number_can_be_chosen():
+    chosen = launched(number="2", level="2")
+    assert (chosen["number"], chosen["level"]) == (2, 2)
+
+
+def test_null_is_a_value_and_nothing_is_the_default():
+    assert launched(maybe="null")["maybe"] is None
+    assert launched(maybe="")["maybe"] == 7
+    assert launched(rows="")["rows"] == 10
+
+
+def test_a_text_that_was_cleared_is_empty():
+    assert launched(name="")["name"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "This is not JSON"),
+        ("[NaN]", "NaN is no JSON value"),
+        ("-Infinity", "-Infinity is no JSON value"),
+        ("1e400", "1e400 is too large"),
+        ("1" * 5000, "This is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_json_value_is_refused_beside_its_field(text, said):
+    sent = form(value=text)
+    assert not sent.is_valid()
+    assert said in str(sent.errors["params.value"])
