@@ -54,6 +54,12 @@ class Supervisor:
         self._fork(child)
         return child
 
+    def has_ended(self, child: Child) -> bool:
+        """Whether a child has ended by itself. For before `run`: nothing is started again."""
+        if child.pid and os.waitpid(child.pid, os.WNOHANG)[0]:
+            child.pid = 0
+        return not child.pid
+
     def run(self, wake_ups: WakeUps, stop_asked: Callable[[], bool]) -> None:
         """Restart what dies, until `stop_asked()`."""
         while not stop_asked():

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from controlplane.management.commands import up
+from controlplane.supervisor import Child, Supervisor
 from tests.deployments import ROOT, Deployment, own_environment
-from tests.servers import wait_for
+from tests.servers import free_port, wait_for
 
 MARGIN = 4.0  # seconds
 
@@ -171,6 +173,25 @@ def test_what_can_not_start_says_why(folder: str, environment: dict[str, str], w
     line = refused(folder, "--port", "0", **environment)
     assert line.startswith("error: ")
     assert words in line
+
+
+def test_a_web_server_that_does_not_come_up_is_not_said_to_be_up(folder: str, tmp_path) -> None:
+    """As when the port is taken a moment after it was looked at."""
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit(1)\n")
+    line = refused(folder, "--no-demo", "--port", str(free_port()), PYTHONPATH=str(tmp_path))
+    assert line == "error: the web server ended before it answered."
+
+
+def test_a_web_server_that_does_not_answer_in_time_is_given_up() -> None:
+    supervisor = Supervisor()
+    web = supervisor.start(Child("web", signal.pause))
+    try:
+        assert up.why_not_serving(supervisor, web, "127.0.0.1", free_port(), lambda: False, 0.3) == (
+            "the web server did not answer within 0 seconds"
+        )
+        assert up.why_not_serving(supervisor, web, "127.0.0.1", free_port(), lambda: True, 30) is None
+    finally:
+        supervisor.stop()
 
 
 def test_one_data_folder_has_one_up(start, folder: str) -> None:

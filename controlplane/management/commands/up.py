@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -52,9 +53,10 @@ class Command(PlainCommand):
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_stop)
             try:
-                self._start(supervisor, options, is_new)
+                web = self._start(supervisor, options, is_new)
+                if problem := why_not_serving(supervisor, web, host, port, lambda: self._stopped):
+                    raise CommandError(f"{problem}.")
                 if not self._stopped:
-                    _wait_for_web(host, port, lambda: self._stopped)
                     self.stdout.write(f"\nSluice is up at http://{host}:{port}/  (Ctrl-C stops it)")
                     self.stdout.write(f"Sign in once with {login_links.make('admin', f'http://{host}:{port}')}\n")
                     self.stdout.flush()
@@ -65,7 +67,8 @@ class Command(PlainCommand):
                 os.close(kept) if kept is not None else None
         self.stdout.write("Stopped.")
 
-    def _start(self, supervisor: Supervisor, options: dict[str, Any], is_new: bool) -> None:
+    def _start(self, supervisor: Supervisor, options: dict[str, Any], is_new: bool) -> Child:
+        """Start everything. Returns the web server, which may not answer yet."""
         try:
             if settings.PRIVATE_REDIS_SOCKET is not None:
                 path, folder = settings.PRIVATE_REDIS_SOCKET, Path(settings.DATA_DIR or ".")
@@ -85,9 +88,10 @@ class Command(PlainCommand):
 
             launch_demo()
         queues = dict.fromkeys(options["queue"] or ["default"], options["workers"])
-        supervisor.start(Child("web", lambda: _serve(options["host"], options["port"])))
+        web = supervisor.start(Child("web", lambda: _serve(options["host"], options["port"])))
         supervisor.start(Child("workers", lambda: Launcher(queues, grace=0.0).run()))
         supervisor.start(Child("clock", run_clock))
+        return web
 
     def _on_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stopped = True
@@ -142,11 +146,19 @@ def _claim_data_folder() -> int | None:
     return lock
 
 
-def _wait_for_web(host: str, port: int, stopped: Any) -> None:
-    deadline = time.monotonic() + 15
-    while not stopped() and time.monotonic() < deadline:
+def why_not_serving(
+    supervisor: Supervisor, web: Child, host: str, port: int, stopped: Callable[[], bool], seconds: float = 15.0
+) -> str | None:
+    """Wait until the web server answers. Returns None when it does, or when we are told to stop; else what is wrong."""
+    deadline = time.monotonic() + seconds
+    while not stopped():
+        if supervisor.has_ended(web):
+            return "the web server ended before it answered"
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.settimeout(1)
             if probe.connect_ex((host if host != "0.0.0.0" else "127.0.0.1", port)) == 0:
-                return
+                return None
+        if time.monotonic() > deadline:
+            return f"the web server did not answer within {seconds:.0f} seconds"
         time.sleep(0.02)
+    return None
