@@ -23,6 +23,7 @@ from runs.signals import WakeUps
 
 log = logging.getLogger(__name__)
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 4.0  # seconds that children get to stop before they are killed
 LONG_LIFE = 20.0  # a child that lived so long is restarted at once
 LONGEST_PAUSE = 15.0
@@ -98,16 +99,20 @@ class Supervisor:
         sys.stdout.flush()
         sys.stderr.flush()
         supervisor = os.getpid()
+        # A stop that reached the child while it still has our handlers would be lost on it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         pid = os.fork()
         if pid:
             child.pid, child.born = pid, time.monotonic()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             return
         status = 1
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            for number in (*STOPS, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             die_with(supervisor, signal.SIGTERM)
             child.main()
             status = 0
