@@ -6,74 +6,14 @@ The environment variables are listed in docs/reference/settings.md.
 from __future__ import annotations
 
 import logging
-import os
-import re
-import secrets
-import tempfile
-import zoneinfo
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
-from redis.connection import parse_url
+
+from controlplane import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def _data_folder(name: str) -> Path | None:
-    """The folder that holds everything this deployment keeps on disk; None when set to nothing."""
-    if not name:
-        return None
-    folder = Path(name).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ImproperlyConfigured(f"CONTROLPLANE_DATA: the folder {folder} can't be made: {error}") from error
-    return folder.resolve()
-
-
-def _time_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ImproperlyConfigured(f"TIME_ZONE: {name!r} is no time zone; write it like Europe/Zurich.") from None
-    return name
-
-
-def _kept_secret(folder: Path) -> str:
-    """The secret key in `folder`, made on first use.
-
-    Several processes may start at once: each writes a file of its own and links it into place, so all
-    of them read the same key and none reads half of one.
-    """
-    path = folder / "secret_key"
-    if not path.exists():
-        handle, mine = tempfile.mkstemp(dir=folder, prefix=".secret_key-")
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            os.link(mine, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(mine)
-    return path.read_text().strip()
-
-
-def _private_socket(folder: Path) -> Path:
-    """Where this deployment's own Redis listens.
-
-    A unix socket's path has room for 107 bytes, and this one stands in an address (REDIS_URL), where
-    some characters mean something else.
-    """
-    path = folder / "redis.sock"
-    if len(os.fsencode(path)) <= 100 and re.fullmatch(r"[A-Za-z0-9_./+-]+", str(path)):
-        return path
-    short = sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}-{short}" / "redis.sock"
 
 
 def _list(name: str, default: list[str]) -> list[str]:
@@ -84,11 +24,11 @@ def _list(name: str, default: list[str]) -> list[str]:
 try:
     env = Env()
     DEBUG = env.bool("DEBUG", False)
-    DATA_DIR = _data_folder(env.str("CONTROLPLANE_DATA", str(BASE_DIR / "data")))
+    DATA_DIR = environment.data_folder(env.str("CONTROLPLANE_DATA", str(BASE_DIR / "data")))
     CONTROLPLANE_MODULES = _list("CONTROLPLANE_MODULES", ["examples.concurrency_controls"])
     ALLOWED_HOSTS = _list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
     CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS", [])
-    TIME_ZONE = _time_zone(env.str("TIME_ZONE", "UTC"))
+    TIME_ZONE = environment.time_zone(env.str("TIME_ZONE", "UTC"))
     HTTPS = env.bool("HTTPS", False)
     SECRET_KEY = env.str("SECRET_KEY", "")
     DATABASE_URL = env.str("DATABASE_URL", "")
@@ -99,7 +39,7 @@ except EnvError as error:
 
 if not SECRET_KEY:
     if DATA_DIR:
-        SECRET_KEY = _kept_secret(DATA_DIR)
+        SECRET_KEY = environment.kept_secret(DATA_DIR)
     elif DEBUG:
         SECRET_KEY = "only-for-debugging-without-a-data-folder"
     else:
@@ -163,38 +103,7 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 
-_database: dict[str, Any]
-if DATABASE_URL:
-    try:
-        _database = {**dj_database_url.parse(DATABASE_URL)}
-    except (ValueError, dj_database_url.UnknownSchemeError, dj_database_url.ParseError) as error:
-        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
-elif DATA_DIR:
-    _database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "sluice.sqlite3")}
-else:
-    raise ImproperlyConfigured(
-        "Set DATABASE_URL, or CONTROLPLANE_DATA to the folder that shall hold a SQLite database."
-    )
-
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    _database["ENGINE"] = "controlplane.sqlite"
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY",
-    }
-elif _database["ENGINE"] == "django.db.backends.postgresql":
-    _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
-        # Nobody may sit in a transaction or wait for a lock for long: admission has one lock for all.
-        # The time zone is said here, because a connection that begins with another one asks for it.
-        "options": "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=2000 -c timezone=UTC",
-        "connect_timeout": 5,
-    }
-else:
-    raise ImproperlyConfigured("DATABASE_URL: use a sqlite:///… or a postgresql://… address.")
-
-DATABASES = {"default": _database}
+DATABASES = {"default": environment.database(DATABASE_URL, DATA_DIR)}
 
 # --- Redis: wake-ups --------------------------------------------------------------------------------
 
@@ -203,12 +112,9 @@ PRIVATE_REDIS_SOCKET = None
 if not REDIS_URL:
     if not DATA_DIR:
         raise ImproperlyConfigured("Set REDIS_URL, or CONTROLPLANE_DATA to the folder for a private Redis.")
-    PRIVATE_REDIS_SOCKET = _private_socket(DATA_DIR)
+    PRIVATE_REDIS_SOCKET = environment.private_socket(DATA_DIR)
     REDIS_URL = f"unix://{PRIVATE_REDIS_SOCKET}?db=0"
-try:
-    parse_url(REDIS_URL)
-except ValueError as error:
-    raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
+REDIS_URL = environment.redis_url(REDIS_URL)
 
 # All queues share this connection; an op names its queue, and workers are started for it.
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}

@@ -7,12 +7,16 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 
+def behind() -> list[str]:
+    """The migrations that have not been applied."""
+    executor = MigrationExecutor(connection)
+    return [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+
+
 def require_current() -> None:
     """Raise CommandError if migrations have not been applied."""
-    executor = MigrationExecutor(connection)
-    behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if behind:
-        names = ", ".join(str(migration) for migration, _ in behind[:3])
+    if missing := behind():
+        names = ", ".join(missing[:3])
         raise CommandError(
-            f"the database is behind this code by {len(behind)} migrations ({names}…): run `manage.py migrate`."
+            f"the database is behind this code by {len(missing)} migrations ({names}…): run `manage.py migrate`."
         )

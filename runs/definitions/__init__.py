@@ -5,7 +5,7 @@ What can be known only when all definitions are there (does that dependency exis
 `runs.catalog`.
 """
 
-from runs.definitions.checks import DefinitionError, checked_tags
+from runs.definitions.checks import DefinitionError, checked_queue, checked_tags
 from runs.definitions.composition import Node
 from runs.definitions.executors import ExecutorDefinition, in_process_executor, multiprocess_executor
 from runs.definitions.jobs import ALL, Definitions, JobDefinition, define_asset_job, job
@@ -21,6 +21,7 @@ __all__ = [
     "Node",
     "OpDefinition",
     "asset",
+    "checked_queue",
     "checked_tags",
     "define_asset_job",
     "in_process_executor",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class DefinitionError(Exception):
@@ -18,6 +19,13 @@ def checked_name(name: Any, what: str) -> str:
         raise DefinitionError(
             f"{what}: {name!r} is not a name: use letters, digits and '_', not starting with a digit."
         )
+    return name
+
+
+def checked_queue(name: Any, where: str) -> str:
+    """The name of an RQ queue. Raises DefinitionError."""
+    if not isinstance(name, str) or not QUEUE.fullmatch(name):
+        raise DefinitionError(f"{where} {name!r} is not allowed: use letters, digits, '_', '.' and '-'.")
     return name
 
 

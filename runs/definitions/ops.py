@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
@@ -12,7 +11,7 @@ from typing import Any
 
 from pools import limits
 from runs import system_tags
-from runs.definitions.checks import NAME, DefinitionError, checked_name, checked_tags
+from runs.definitions.checks import NAME, DefinitionError, checked_name, checked_queue, checked_tags
 from runs.definitions.composition import building
 from runs.retry import RetryPolicy
 
@@ -162,8 +161,7 @@ def _op_fields(
         raise DefinitionError(f"{where}: {error}") from error
     if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
         raise DefinitionError(f"{where}: retry_policy {retry_policy!r} is not allowed: use a RetryPolicy.")
-    if not isinstance(queue, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", queue):
-        raise DefinitionError(f"{where}: queue {queue!r} is not allowed: use letters, digits, '_', '.' and '-'.")
+    checked_queue(queue, f"{where}: queue")
     takes_context, inputs, optional = _parameters(fn, where)
     return {
         "name": op_name,

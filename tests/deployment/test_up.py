@@ -11,15 +11,17 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 
 import psutil
+import psycopg
 import pytest
 
 from controlplane.management.commands import up
 from controlplane.supervisor import Child, Supervisor
 from tests.deployments import ROOT, Deployment, own_environment
-from tests.servers import free_port, wait_for
+from tests.servers import Postgres, free_port, wait_for
 
 MARGIN = 4.0  # seconds
 
@@ -170,14 +172,83 @@ def test_a_taken_port_is_said(folder: str) -> None:
     ],
 )
 def test_what_can_not_start_says_why(folder: str, environment: dict[str, str], words: str) -> None:
-    line = refused(folder, "--port", "0", **environment)
+    line = refused(folder, "--port", str(free_port()), **environment)
     assert line.startswith("error: ")
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--port", "0"), "--port: 0 is not allowed: use 1 to 65535."),
+        (("--port", "65536"), "--port: 65536 is not allowed"),
+        (("--host", ""), "--host: '' is not allowed"),
+        (("--host", "no such host"), "on no such host can't be used"),
+        (("--queue", "a b"), "--queue: 'a b' is not allowed: use letters, digits, '_', '.' and '-'."),
+        (("--workers", "0"), "--workers: 0 is not allowed"),
+    ],
+)
+def test_an_argument_that_can_not_be_is_named(folder: str, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refused(folder, *arguments)
+
+
+def test_a_lock_that_is_a_folder_is_said(folder: str) -> None:
+    os.makedirs(os.path.join(folder, "up.lock"))
+    assert "up.lock can't be used" in refused(folder, "--port", str(free_port()))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "said"),
+    [
+        ("", ".jobs", "CONTROLPLANE_MODULES: '.jobs' is not allowed: use a module's full name, as in a.b."),
+        ("", "odd..jobs", "CONTROLPLANE_MODULES: 'odd..jobs' is not allowed"),
+        ("", "odd.jobs", "CONTROLPLANE_MODULES: there is no module 'odd.jobs'."),
+    ],
+)
+def test_a_module_that_can_not_be_is_named(folder: str, tmp_path, source: str, name: str, said: str) -> None:
+    package(tmp_path, source)
+    environment = {"CONTROLPLANE_MODULES": name, "PYTHONPATH": str(tmp_path)}
+    assert said in refused(folder, "--port", str(free_port()), **environment)
+
+
+@pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "import no_such_library", "raise GeneratorExit"])
+def test_a_package_that_breaks_does_not_keep_it_from_starting(monkeypatch, settings, tmp_path, source: str) -> None:
+    package(tmp_path, source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings.CONTROLPLANE_MODULES = ["odd.jobs"]
+    up.check_modules()
+
+
+def package(folder, source: str) -> None:
+    (folder / "odd").mkdir()
+    (folder / "odd" / "__init__.py").write_text(source)
+
+
+@pytest.mark.parametrize(("host", "link"), [("::1", "[::1]"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")])
+def test_the_printed_link_works_for_any_host(start, host: str, link: str) -> None:
+    deployment = start("--workers", "1", "--host", host)
+    assert deployment.printed_link.startswith(f"http://{link}:{deployment.port}/login/")
+    with urllib.request.urlopen(deployment.printed_link) as answer:
+        assert answer.status == 200
+
+
+def test_a_role_that_may_not_make_tables_is_said(folder: str) -> None:
+    postgres = Postgres()
+    try:
+        with psycopg.connect(postgres.url, autocommit=True) as database:
+            database.execute("CREATE ROLE reader LOGIN")
+            database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        address = postgres.url.replace("sluice@", "reader@")
+        line = refused(folder, "--port", str(free_port()), DATABASE_URL=address)
+    finally:
+        postgres.stop()
+    assert "the database can't be set up: " in line
+    assert "permission denied" in line
+
+
 def test_a_web_server_that_does_not_come_up_is_not_said_to_be_up(folder: str, tmp_path) -> None:
     """As when the port is taken a moment after it was looked at."""
-    (tmp_path / "uvicorn.py").write_text("raise SystemExit(1)\n")
+    (tmp_path / "uvicorn.py").write_text("def run(*where, **how):\n    raise SystemExit(1)\n")
     line = refused(folder, "--no-demo", "--port", str(free_port()), PYTHONPATH=str(tmp_path))
     assert line == "error: the web server ended before it answered."
 
@@ -196,7 +267,7 @@ def test_a_web_server_that_does_not_answer_in_time_is_given_up() -> None:
 
 def test_one_data_folder_has_one_up(start, folder: str) -> None:
     start("--workers", "1")
-    assert "another `up` is running" in refused(folder, "--port", "0")
+    assert "another `up` is running" in refused(folder, "--port", str(free_port()))
 
 
 def test_a_module_that_breaks_does_not_keep_it_from_starting(start, tmp_path) -> None:

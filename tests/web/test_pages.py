@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.apps import apps
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -167,3 +168,21 @@ def test_a_long_pool_name_has_an_address(operator: Client) -> None:
         assert operator.get(where).status_code == 200, name
         assert operator.post(reverse("pool-limit", args=[name]), {"limit": "2"}).status_code == 302, name
         assert a.Pool.objects.get(name=name).limit == 2
+
+
+def test_a_schema_that_is_behind_is_said(operator: Client) -> None:
+    operator.raise_request_exception = False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app, name, applied FROM django_migrations WHERE app = 'runs' ORDER BY id DESC LIMIT 1")
+        row = cursor.fetchone()
+        cursor.execute("DELETE FROM django_migrations WHERE app = %s AND name = %s", row[:2])
+        cursor.execute("ALTER TABLE runs_run RENAME TO runs_run_of_old")
+    try:
+        response = operator.get("/runs/")
+        assert response.status_code == 503
+        assert "manage.py migrate" in response.content.decode()
+        assert "default-src 'none'" in response["Content-Security-Policy"]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE runs_run_of_old RENAME TO runs_run")
+            cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", row)

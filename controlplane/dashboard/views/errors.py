@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 
 from controlplane.dashboard.views.page import into_dialog
+from runs import schema
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -28,6 +31,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
+    if _schema_is_behind():
+        return HttpResponse(render_to_string("errors/behind.html"), status=503)
     return _say(
         request, 500, "Something went wrong on our side.", "Nothing was changed. The log of the server says more."
     )
@@ -35,3 +40,11 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 def _say(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
     return into_dialog(request, "_message.html", status, title=title, text=text)
+
+
+def _schema_is_behind() -> bool:
+    """Whether that is why: asked only once something has failed, when the database may be away too."""
+    try:
+        return bool(schema.behind())
+    except DatabaseError:
+        return False

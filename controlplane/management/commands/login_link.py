@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
 from controlplane.dashboard import login_links
+from runs import schema
 from runs.management.plain_command import PlainCommand
 
 
@@ -20,6 +21,7 @@ class Command(PlainCommand):
         parser.add_argument("--address", default="http://127.0.0.1:8000", help="where the page is reached")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        schema.require_current()
         try:
             self.stdout.write(login_links.make(options["user"], options["address"]))
         except get_user_model().DoesNotExist:

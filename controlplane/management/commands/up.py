@@ -14,18 +14,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import uvicorn
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from controlplane import private_redis
+from controlplane.cli import first_line
 from controlplane.dashboard import login_links
 from controlplane.supervisor import Child, Supervisor
 from runs.launcher import Launcher
 from runs.management.commands.clock import run_clock
+from runs.management.commands.worker import wanted_queues
 from runs.management.plain_command import PlainCommand
 from runs.signals import WakeUps
+
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
 class Command(PlainCommand):
@@ -40,13 +45,20 @@ class Command(PlainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        options["queue"] = wanted_queues(options["queue"])
         if not 1 <= options["workers"] <= 1000:
             raise CommandError(f"--workers: {options['workers']} is not allowed: use 1 to 1000.")
-        _check_modules()
+        if not 1 <= port <= 65535:
+            raise CommandError(f"--port: {port} is not allowed: use 1 to 65535.")
+        if not host:
+            raise CommandError("--host: '' is not allowed: use an address of this machine, 0.0.0.0 for all of them.")
+        check_modules()
         _check_port(host, port)
         kept = _claim_data_folder()
         is_new = not connection.introspection.table_names()  # and the database answers
 
+        names = _names(host)
+        settings.ALLOWED_HOSTS += [name for name in names if name not in settings.ALLOWED_HOSTS]
         self._stopped = False
         supervisor = Supervisor()
         with WakeUps(signal.SIGCHLD) as wake_ups:
@@ -57,8 +69,10 @@ class Command(PlainCommand):
                 if problem := why_not_serving(supervisor, web, host, port, lambda: self._stopped):
                     raise CommandError(f"{problem}.")
                 if not self._stopped:
-                    self.stdout.write(f"\nSluice is up at http://{host}:{port}/  (Ctrl-C stops it)")
-                    self.stdout.write(f"Sign in once with {login_links.make('admin', f'http://{host}:{port}')}\n")
+                    address, *others = [f"http://{name}:{port}" for name in names]
+                    also = "".join(f", {other}/" for other in others)
+                    self.stdout.write(f"\nSluice is up at {address}/{also}  (Ctrl-C stops it)")
+                    self.stdout.write(f"Sign in once with {login_links.make('admin', address)}\n")
                     self.stdout.flush()
                 connection.close()
                 supervisor.run(wake_ups, lambda: self._stopped)
@@ -80,14 +94,17 @@ class Command(PlainCommand):
             raise CommandError(str(error)) from error
         if is_new:
             self.stdout.write("Setting up a new database …")
-        call_command("migrate", verbosity=0, interactive=False)
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except DatabaseError as error:
+            raise CommandError(f"the database can't be set up: {first_line(error)}") from error
         call_command("collectstatic", verbosity=0, interactive=False)
         login_links.ensure_user("admin")
         if is_new and not options["no_demo"]:
             from controlplane.demo import launch_demo
 
             launch_demo()
-        queues = dict.fromkeys(options["queue"] or ["default"], options["workers"])
+        queues = dict.fromkeys(options["queue"], options["workers"])
         web = supervisor.start(Child("web", lambda: _serve(options["host"], options["port"])))
         supervisor.start(Child("workers", lambda: Launcher(queues, grace=0.0).run()))
         supervisor.start(Child("clock", run_clock))
@@ -98,8 +115,6 @@ class Command(PlainCommand):
 
 
 def _serve(host: str, port: int) -> None:
-    import uvicorn
-
     uvicorn.run(
         "controlplane.asgi:application",
         host=host,
@@ -111,15 +126,28 @@ def _serve(host: str, port: int) -> None:
     )
 
 
-def _check_modules() -> None:
+def _names(host: str) -> list[str]:
+    """Under which names the page is reached, as they stand in its address; the first one from this machine."""
+    if host in ANY_ADDRESS:
+        return [ANY_ADDRESS[host], socket.gethostname().lower()]
+    return [f"[{host}]" if ":" in host else host]
+
+
+def check_modules() -> None:
+    """Raise CommandError for a module that is not there. One that breaks is there: the page shows how."""
     for name in settings.CONTROLPLANE_MODULES:
+        if not all(name.split(".")):
+            raise CommandError(f"CONTROLPLANE_MODULES: {name!r} is not allowed: use a module's full name, as in a.b.")
         try:
-            found = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            found = None
-        except Exception:
-            continue  # it is there and breaks while it is imported: the page shows how
-        if found is None:
+            is_there = importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError as error:
+            # a package on the way to it may be there and need another that is not
+            is_there = not f"{name}.".startswith(f"{error.name}.")
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            is_there = True
+        if not is_there:
             raise CommandError(f"CONTROLPLANE_MODULES: there is no module {name!r}.")
 
 
@@ -137,7 +165,11 @@ def _claim_data_folder() -> int | None:
     """Make sure that one `up` at a time uses a data folder. Returns the lock to keep."""
     if settings.DATA_DIR is None:
         return None
-    lock = os.open(settings.DATA_DIR / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = settings.DATA_DIR / "up.lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CommandError(f"the lock {path} can't be used: {error}.") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

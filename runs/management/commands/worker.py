@@ -5,9 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+import redis
 from django.core.management.base import CommandError
 
-from runs import schema
+from runs import schema, tickets
+from runs.definitions import DefinitionError, checked_queue
 from runs.launcher import Launcher
 from runs.management.plain_command import PlainCommand
 
@@ -25,5 +27,18 @@ class Command(PlainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["count"] < 1:
             raise CommandError(f"--count: {options['count']} is not allowed: use 1 or more.")
+        queues = dict.fromkeys(wanted_queues(options["queue"]), options["count"])
         schema.require_current()
-        Launcher(dict.fromkeys(options["queue"] or ["default"], options["count"]), options["grace"]).run()
+        try:
+            tickets.connect().ping()
+        except (redis.RedisError, OSError) as error:
+            raise CommandError(f"Redis did not answer: {error}") from error
+        Launcher(queues, options["grace"]).run()
+
+
+def wanted_queues(names: list[str] | None) -> list[str]:
+    """What --queue names, checked; `default` without it. Raises CommandError."""
+    try:
+        return [checked_queue(name, "--queue:") for name in names or ["default"]]
+    except DefinitionError as error:
+        raise CommandError(str(error)) from error
