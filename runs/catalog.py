@@ -13,13 +13,14 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 
 from runs import graph, params
 from runs.definitions import (
     ALL,
+    MADE,
     AssetDefinition,
     DefinitionError,
     Definitions,
@@ -31,6 +32,7 @@ from runs.definitions import (
 )
 
 T = TypeVar("T")
+D = TypeVar("D", AssetDefinition, JobDefinition)
 
 ASSET_JOB = "__ASSET_JOB"  # the job of a run that launches assets without a job; Dagster's name for it
 
@@ -151,39 +153,51 @@ def current() -> Catalog:
 
 def load(modules: Iterable[str]) -> Catalog:
     """Import modules and collect what they define."""
-    catalog = Catalog(modules=tuple(modules))
-    found: list[tuple[str, JobDefinition]] = []
+    catalog = Catalog(modules=tuple(dict.fromkeys(modules)))
+    found: dict[JobDefinition, str] = {}  # by identity, with the module that offers it first
     owners: dict[str, str] = {}
     for name in catalog.modules:
         try:
             assets, jobs = _offered(importlib.import_module(name))
             for asset in assets:
                 _add_asset(catalog, owners, name, asset)
-            found += [(name, job) for job in jobs]
+            for job in jobs:
+                found.setdefault(job, name)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a module raises, SystemExit too, is its own problem
             catalog.problems.append(_import_problem(name, error))
     _drop_broken_assets(catalog, owners)
-    for name, job in found:
+    for job, name in found.items():
         _add_job(catalog, name, job)
     return catalog
 
 
 def _offered(module: ModuleType) -> tuple[list[AssetDefinition], list[JobDefinition]]:
-    """What a module lists in its Definitions; without one, whatever it defines at top level.
+    """What a module lists in its Definitions; without one, whatever it defines at top level, in lists too.
 
-    A module may hold anything. Only the type of a value is looked at: `isinstance` asks the value for its
-    class, which evaluates a lazy object and can raise.
+    What was made in the module and lost its name there to a second one comes before that.
     """
-    values = {id(value): value for value in vars(module).values()}.values()
+    values = list(vars(module).values())
+    if listed := _of(Definitions, values):
+        return [a for entry in listed for a in entry.assets or ()], [j for entry in listed for j in entry.jobs or ()]
+    values += [entry for value in values if type(value) in (list, tuple) for entry in value]
+    return _with_hidden(AssetDefinition, module, values), _with_hidden(JobDefinition, module, values)
 
-    def of(kind: type[T]) -> list[T]:
-        return [value for value in values if issubclass(type(value), kind)]
 
-    if listed := of(Definitions):
-        return [a for entry in listed for a in entry.assets], [j for entry in listed for j in entry.jobs]
-    return of(AssetDefinition), of(JobDefinition)
+def _with_hidden(kind: type[D], module: ModuleType, values: list[Any]) -> list[D]:
+    offered = _of(kind, values)
+    names = {entry.name for entry in offered}
+    hidden = [entry for entry in _of(kind, getattr(module, MADE, ())) if entry.name in names]
+    known = {id(entry) for entry in hidden}
+    return hidden + [entry for entry in offered if id(entry) not in known]
+
+
+def _of(kind: type[T], values: Iterable[Any]) -> list[T]:
+    """The values of a kind. A module may hold anything, so only types are looked at: `isinstance` asks a value
+    for its class, which evaluates a lazy object and can raise.
+    """
+    return [value for value in values if issubclass(type(value), kind)]
 
 
 def _add_asset(catalog: Catalog, owners: dict[str, str], module: str, asset: AssetDefinition) -> None:

@@ -5,7 +5,7 @@ What can be known only when all definitions are there (does that dependency exis
 `runs.catalog`.
 """
 
-from runs.definitions.checks import DefinitionError, checked_queue, checked_tags
+from runs.definitions.checks import MADE, DefinitionError, checked_queue, checked_tags
 from runs.definitions.composition import Node
 from runs.definitions.executors import ExecutorDefinition, in_process_executor, multiprocess_executor
 from runs.definitions.jobs import ALL, Definitions, JobDefinition, define_asset_job, job
@@ -13,6 +13,7 @@ from runs.definitions.ops import AssetDefinition, OpDefinition, asset, op
 
 __all__ = [
     "ALL",
+    "MADE",
     "AssetDefinition",
     "DefinitionError",
     "Definitions",

@@ -1,4 +1,4 @@
-"""What every definition must satisfy: its names and its tags."""
+"""What every definition must satisfy: its names and its tags; and that none gets lost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+MADE = "__sluice_made__"  # where a module notes what was made in it
 
 
 class DefinitionError(Exception):
@@ -53,3 +55,8 @@ def checked_tags(tags: Any, where: str) -> dict[str, str]:
 def is_storable(text: str) -> bool:
     """Whether every database keeps this text: PostgreSQL refuses NUL, and nobody can write half a surrogate pair."""
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+
+
+def note(definition: Any, namespace: dict[str, Any]) -> None:
+    """Note in a module's namespace that this was made there: the second of two with one name hides the first."""
+    namespace.setdefault(MADE, []).append(definition)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runs.definitions.checks import DefinitionError, checked_name, checked_tags
+from runs.definitions.checks import DefinitionError, checked_name, checked_tags, note
 from runs.definitions.composition import Builder, Node, building
 from runs.definitions.executors import ExecutorDefinition, multiprocess_executor
 from runs.definitions.ops import AssetDefinition, asset_name
@@ -41,7 +41,7 @@ def job(
     """Make a job of a function that calls ops: who is called with whose output makes the dependencies."""
 
     def decorate(fn: Callable[[], Any]) -> JobDefinition:
-        fields = _job_fields(name or fn.__name__, executor_def, tags, params)
+        fields = _job_fields(fn.__name__ if name is None else name, executor_def, tags, params)
         if inspect.signature(fn).parameters:
             raise DefinitionError(f"job {fields['name']}: its function takes no parameters; use params= for values.")
         if building:
@@ -54,12 +54,14 @@ def job(
             building.pop()
         if not builder.nodes:
             raise DefinitionError(f"job {fields['name']}: it calls no op.")
-        return JobDefinition(
+        made = JobDefinition(
             **fields,
             description=(description or inspect.getdoc(fn) or "").strip(),
             nodes=tuple(builder.nodes.values()),
             source=f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}",
         )
+        note(made, fn.__globals__)
+        return made
 
     return decorate(compose_fn) if compose_fn is not None else decorate
 
@@ -81,9 +83,11 @@ def define_asset_job(
     if not names:
         raise DefinitionError(f"job {name}: its selection is empty.")
     caller = inspect.stack(context=0)[1]
-    return JobDefinition(
+    made = JobDefinition(
         **fields, description=(description or "").strip(), selection=names, source=f"{caller.filename}:{caller.lineno}"
     )
+    note(made, caller.frame.f_globals)
+    return made
 
 
 def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, Any]:
@@ -103,11 +107,15 @@ def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, A
 class Definitions:
     """What a module offers. Where a module has one, what it does not list is not offered."""
 
-    assets: Sequence[AssetDefinition] = ()
-    jobs: Sequence[JobDefinition] = ()
+    assets: Iterable[AssetDefinition] | None = ()
+    jobs: Iterable[JobDefinition] | None = ()
 
     def __post_init__(self) -> None:
         for what, entries, kind in (("assets", self.assets, AssetDefinition), ("jobs", self.jobs, JobDefinition)):
-            for entry in entries:
+            if not isinstance(entries, Iterable | None):
+                raise DefinitionError(f"Definitions.{what}: {entries!r} is not allowed: use a list.")
+            listed = tuple(entries or ())  # a generator can be gone through once
+            for entry in listed:
                 if not isinstance(entry, kind):
                     raise DefinitionError(f"Definitions.{what}: {entry!r} is not allowed: it is no {kind.__name__}.")
+            object.__setattr__(self, what, listed)

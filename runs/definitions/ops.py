@@ -11,7 +11,7 @@ from typing import Any
 
 from pools import limits
 from runs import system_tags
-from runs.definitions.checks import NAME, DefinitionError, checked_name, checked_queue, checked_tags
+from runs.definitions.checks import NAME, DefinitionError, checked_name, checked_queue, checked_tags, note
 from runs.definitions.composition import building
 from runs.retry import RetryPolicy
 
@@ -129,7 +129,9 @@ def asset(
         repeated = next((n for i, n in enumerate(names) if n in names[:i] or n in fields["inputs"]), None)
         if repeated:
             raise DefinitionError(f"{where}: it depends on {repeated} twice; name each upstream asset once.")
-        return AssetDefinition(**fields, deps=names)
+        made = AssetDefinition(**fields, deps=names)
+        note(made, getattr(inspect.unwrap(fn), "__globals__", {}))
+        return made
 
     return decorate(compute_fn) if compute_fn is not None else decorate
 
@@ -146,7 +148,7 @@ def _op_fields(
 ) -> dict[str, Any]:
     if not callable(fn):
         raise DefinitionError(f"@{what} needs a function, not {fn!r}.")
-    op_name = checked_name(name or getattr(fn, "__name__", "?"), what)
+    op_name = checked_name(getattr(fn, "__name__", "?") if name is None else name, what)
     where = f"{what} {op_name}"
     checked = checked_tags(tags, where)
     if system_tags.POOL in checked:

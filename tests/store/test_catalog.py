@@ -338,6 +338,79 @@ def test_a_job_defined_twice_is_the_first(modules):
     assert found.jobs["nightly"].nodes[0].key == "work"
 
 
+def test_a_name_that_stands_twice_in_one_module_is_the_first(modules):
+    """The module itself knows only the second: in Python the later one takes the name."""
+    found = modules(
+        twice_jobs="""
+            @dg.asset
+            def orders(): ...
+
+            @dg.asset
+            def orders(): ...
+
+            @dg.asset(name="report")
+            def one(): ...
+
+            @dg.asset(name="report")
+            def two(): ...
+
+            @dg.op
+            def work(): ...
+
+            @dg.job
+            def nightly():
+                work()
+
+            @dg.job
+            def nightly():
+                work(); work()
+
+            weekly = dg.define_asset_job("weekly", "orders")
+            weekly = dg.define_asset_job("weekly", "report")
+        """
+    )
+    path = found.assets["orders"].source.rpartition(":")[0]
+    assert problems(found) == [
+        ("twice_jobs", "twice_jobs.py:6", f"asset orders is defined already, at {path}:3"),
+        ("twice_jobs", "twice_jobs.py:12", f"asset report is defined already, at {path}:9"),
+        ("twice_jobs", "twice_jobs.py:22", "job nightly is defined already, in twice_jobs"),
+        ("twice_jobs", "twice_jobs.py:27", "job weekly is defined already, in twice_jobs"),
+    ]
+    assert [node.key for node in found.jobs["nightly"].nodes] == ["work"]
+    assert [node.key for node in found.jobs["weekly"].nodes] == ["orders"]
+
+
+def test_one_object_under_two_names_is_one(modules):
+    found = modules(
+        good_jobs=dedent(GOOD) + "again, and_again = nightly, report\n",
+        more_jobs="from good_jobs import nightly as other, everything, report\n",
+    )
+    assert found.problems == []
+    assert set(found.jobs) == {"nightly", "everything"}
+
+
+def test_a_module_that_is_listed_twice_is_one(modules):
+    found = modules("good_jobs", "broken_jobs", good_jobs=GOOD, broken_jobs="1 / 0")
+    assert [problem.module for problem in found.problems] == ["broken_jobs"]
+    assert set(found.jobs) == {"nightly", "everything"}
+
+
+def test_a_list_at_the_top_of_a_module_is_offered(modules):
+    found = modules(
+        listed_jobs="""
+            def made(name):
+                @dg.asset(name=name)
+                def one(): ...
+                return one
+
+            assets = [made(f"table_{number}") for number in range(3)]
+            jobs = (dg.define_asset_job("first", "table_0"), 3)
+        """
+    )
+    assert set(found.assets) == {"table_0", "table_1", "table_2"}
+    assert set(found.jobs) == {"first"}
+
+
 def test_a_job_that_selects_what_is_not_there(modules):
     found = modules(
         bad_jobs="""

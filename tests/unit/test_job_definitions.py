@@ -197,3 +197,16 @@ def test_definitions_refuse_what_is_neither_asset_nor_job():
         dg.Definitions(assets=[work])
     with pytest.raises(dg.DefinitionError, match=r"Definitions\.jobs: .* is not allowed: it is no JobDefinition"):
         dg.Definitions(jobs=[orders])
+
+
+def test_definitions_take_whatever_can_be_gone_through_once():
+    definitions = dg.Definitions(assets=(asset for asset in [orders]), jobs=None)
+    assert [list(definitions.assets), list(definitions.assets), list(definitions.jobs)] == [[orders], [orders], []]
+    with pytest.raises(dg.DefinitionError, match=r"Definitions\.jobs: 5 is not allowed: use a list\."):
+        dg.Definitions(jobs=5)
+
+
+def test_a_name_that_is_empty_is_refused():
+    for decorate in (dg.job, dg.asset, dg.op):
+        with pytest.raises(dg.DefinitionError, match="'' is not a name"):
+            decorate(name="")(body)
