@@ -6,7 +6,10 @@ other modules are not stopped by it.
 
 from __future__ import annotations
 
+import ast
 import importlib
+import linecache
+import re
 import sys
 import threading
 import traceback
@@ -260,10 +263,40 @@ def _import_problem(name: str, error: BaseException) -> Problem:
     frames = traceback.extract_tb(error.__traceback__)
     module_file = getattr(sys.modules.get(name), "__file__", None) or name.replace(".", "/") + ".py"
     own = [frame for frame in frames if frame.filename.endswith(module_file) or frame.filename == module_file]
-    frame = own[-1] if own else None
-    where = f"{frame.filename}:{frame.lineno}" if frame else ""
     text = _text(error) if isinstance(error, DefinitionError) else f"{type(error).__name__}: {_text(error)}"
+    where = ""
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{error.filename}:{error.lineno}"
+    elif own:
+        where = f"{own[-1].filename}:{own[-1].lineno}"
+        defined = _what_is_defined(own[-1])
+        if defined and not re.search(rf"\b{re.escape(defined)}\b", text):
+            text += f" (in the definition of {defined})"
     return Problem(name, where, _writable(text), _writable("".join(traceback.format_exception(error))))
+
+
+def _what_is_defined(frame: traceback.FrameSummary) -> str:
+    """What the statement at a line defines: its function, or what it calls it, or its variable. Empty: nothing.
+
+    An executor or a retry policy is wrong before there is a job or an op that it belongs to.
+    """
+    try:
+        statements = ast.parse("".join(linecache.getlines(frame.filename))).body
+    except SyntaxError:
+        return ""
+    line = frame.lineno or 0
+    for statement in statements:
+        first = min([statement.lineno, *(part.lineno for part in getattr(statement, "decorator_list", ()))])
+        if not first <= line <= (statement.end_lineno or first):
+            continue
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                return name
+            case ast.Assign(value=ast.Call(args=[ast.Constant(value=str(name)), *_])):
+                return name
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                return name
+    return ""
 
 
 def _text(error: BaseException) -> str:

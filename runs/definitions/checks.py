@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,13 @@ def checked_queue(name: Any, where: str) -> str:
     if not isinstance(name, str) or not QUEUE.fullmatch(name):
         raise DefinitionError(f"{where} {name!r} is not allowed: use letters, digits, '_', '.' and '-'.")
     return name
+
+
+def checked_description(text: Any, fn: Any, where: str) -> str:
+    """What is shown of a definition: its description, or its function's docstring."""
+    if not isinstance(text, str | None):
+        raise DefinitionError(f"{where}: description {text!r} is not allowed: use a text.")
+    return (text or (inspect.getdoc(fn) if fn else None) or "").strip()
 
 
 def checked_tags(tags: Any, where: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runs.definitions.checks import DefinitionError, checked_name, checked_tags, note
+from runs.definitions.checks import DefinitionError, checked_description, checked_name, checked_tags, note
 from runs.definitions.composition import Builder, Node, building
 from runs.definitions.executors import ExecutorDefinition, multiprocess_executor
 from runs.definitions.ops import AssetDefinition, asset_name
@@ -56,7 +56,7 @@ def job(
             raise DefinitionError(f"job {fields['name']}: it calls no op.")
         made = JobDefinition(
             **fields,
-            description=(description or inspect.getdoc(fn) or "").strip(),
+            description=checked_description(description, fn, f"job {fields['name']}"),
             nodes=tuple(builder.nodes.values()),
             source=f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}",
         )
@@ -84,7 +84,10 @@ def define_asset_job(
         raise DefinitionError(f"job {name}: its selection is empty.")
     caller = inspect.stack(context=0)[1]
     made = JobDefinition(
-        **fields, description=(description or "").strip(), selection=names, source=f"{caller.filename}:{caller.lineno}"
+        **fields,
+        description=checked_description(description, None, f"job {name}"),
+        selection=names,
+        source=f"{caller.filename}:{caller.lineno}",
     )
     note(made, caller.frame.f_globals)
     return made

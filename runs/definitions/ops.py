@@ -11,7 +11,15 @@ from typing import Any
 
 from pools import limits
 from runs import system_tags
-from runs.definitions.checks import NAME, DefinitionError, checked_name, checked_queue, checked_tags, note
+from runs.definitions.checks import (
+    NAME,
+    DefinitionError,
+    checked_description,
+    checked_name,
+    checked_queue,
+    checked_tags,
+    note,
+)
 from runs.definitions.composition import building
 from runs.retry import RetryPolicy
 
@@ -173,7 +181,7 @@ def _op_fields(
         "priority": _op_priority(checked, where),
         "retry_policy": retry_policy,
         "queue": queue,
-        "description": (description or inspect.getdoc(fn) or "").strip(),
+        "description": checked_description(description, fn, where),
         "takes_context": takes_context,
         "inputs": inputs,
         "optional_inputs": optional,
@@ -190,6 +198,10 @@ def _parameters(fn: Callable[..., Any], where: str) -> tuple[bool, tuple[str, ..
     )
     inputs = parameters[1:] if takes_context else parameters
     for parameter in inputs:
+        if parameter.name == "config":
+            raise DefinitionError(
+                f"{where}: parameter config is not supported: use the params of a job, context.params."
+            )
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise DefinitionError(f"{where}: parameter {parameter} is not allowed: name each input.")
     optional = frozenset(p.name for p in inputs if p.default is not p.empty)

@@ -171,8 +171,8 @@ def test_a_module_that_is_not_there(modules):
 
 def test_a_syntax_error_names_its_module(modules):
     found = modules(broken_jobs="def (\n", good_jobs=GOOD)
-    ((module, _, text),) = problems(found)
-    assert module == "broken_jobs"
+    ((module, where, text),) = problems(found)
+    assert (module, where) == ("broken_jobs", "broken_jobs.py:2")
     assert text.startswith("SyntaxError:")
     assert "broken_jobs.py, line 2" in text
 
@@ -268,6 +268,43 @@ def test_what_is_no_plain_function_may_have_no_line_but_is_an_asset_too(modules)
         ("odd_jobs", "", f"asset orders is defined already, at {found.assets['orders'].source}"),
         ("odd_jobs", "odd_jobs.py:5", "asset twice: it depends on x, which is not defined (or is broken itself)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "text"),
+    [
+        (
+            "@dg.job(\n"
+            "    executor_def=dg.multiprocess_executor.configured({'max_concurrent': -1}),\n"
+            ")\n"
+            "def nightly(): ...\n",
+            3,
+            "max_concurrent -1 is not allowed: use a whole number, 0 to 2147483647 (0: no limit). "
+            "(in the definition of nightly)",
+        ),
+        (
+            "weekly = dg.define_asset_job(\n"
+            "    'of_the_week', executor_def=dg.multiprocess_executor.configured({'max_concurrent': '1'})\n)\n",
+            3,
+            "(in the definition of of_the_week)",
+        ),
+        (
+            "@dg.asset(retry_policy=dg.RetryPolicy(max_retries=-1))\ndef orders(): ...\n",
+            2,
+            "ValueError: RetryPolicy max_retries: -1 is not allowed: use a whole number, 0 to 2147483647. "
+            "(in the definition of orders)",
+        ),
+        ("@dg.asset(op_tags={'size': 10**5000})\ndef orders(): ...\n", 2, "(in the definition of orders)"),
+        ("careful = dg.RetryPolicy(max_retries=-1)\n", 2, "(in the definition of careful)"),
+        ("@dg.op(pool='a b')\ndef load(): ...\n", 2, "without white space."),
+        ("1 / 0\n", 2, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_error_that_knows_no_name_is_given_the_one_of_its_definition(modules, source, line, text):
+    found = modules(broken_jobs=source)
+    ((_, where, said),) = problems(found)
+    assert where == f"broken_jobs.py:{line}"
+    assert said.endswith(text)
 
 
 def test_an_unknown_dependency(modules):

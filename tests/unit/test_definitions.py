@@ -131,6 +131,7 @@ def nothing(): ...
         ),
         ({"tags": {"dagster/priority": 1.5}}, "op nothing: dagster/priority '1.5' is not allowed"),
         ({"tags": {"dagster/priority": 2**31}}, "op nothing: dagster/priority '2147483648' is not allowed"),
+        ({"description": 5}, "op nothing: description 5 is not allowed: use a text."),
         ({"retry_policy": 3}, "op nothing: retry_policy 3 is not allowed: use a RetryPolicy."),
         ({"queue": "a b"}, "op nothing: queue 'a b' is not allowed: use letters, digits, '_', '.' and '-'."),
         ({"queue": ""}, "op nothing: queue '' is not allowed"),
@@ -173,6 +174,18 @@ def test_an_op_is_no_asset():
 
         @dg.asset(deps=[load])
         def after_an_op(): ...
+
+
+@pytest.mark.parametrize("decorate", [dg.op, dg.asset])
+def test_a_config_is_no_input(decorate):
+    with pytest.raises(dg.DefinitionError) as error:
+
+        @decorate
+        def sized(context, config: dict): ...
+
+    assert str(error.value).endswith(
+        "sized: parameter config is not supported: use the params of a job, context.params."
+    )
 
 
 def generator():

@@ -123,6 +123,7 @@ def test_a_job_knows_what_it_was_given(params):
         ({"name": "a b"}, "job: 'a b' is not a name"),
         ({"executor_def": "many"}, "job body: executor_def 'many' is not allowed: use multiprocess_executor or"),
         ({"tags": {"k": None}}, "job body: tag k: None is not allowed"),
+        ({"description": 5}, "job body: description 5 is not allowed: use a text."),
         ({"params": dict}, "job body: params <class 'dict'> is not allowed: use a dataclass or a pydantic model."),
         ({"params": Params()}, "job body: params Params(day='today') is not allowed"),
     ],
