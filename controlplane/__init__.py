@@ -8,6 +8,8 @@ What authors write is imported from here, in the words of Dagster:
     def query_orders(context: dg.AssetExecutionContext): ...
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
 from runs.context import AssetExecutionContext, OpExecutionContext
 from runs.definitions import (
     AssetDefinition,
@@ -46,3 +48,17 @@ __all__ = [
     "multiprocess_executor",
     "op",
 ]
+
+_INSTEAD = {
+    "AssetKey": "use the asset's name",
+    "AssetSelection": "a selection is assets, their names, or '*'",
+    "Config": "use the params of a job",
+    "MaterializeResult": "return the value itself",
+    "Output": "return the value itself",
+}
+
+if not TYPE_CHECKING:  # a checker of types knows by itself what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        instead = _INSTEAD.get(name, "it has fewer names than Dagster")
+        raise AttributeError(f"Sluice has no {name}: {instead}; see docs/reference/authoring.md")

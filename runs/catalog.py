@@ -157,35 +157,41 @@ def current() -> Catalog:
 def load(modules: Iterable[str]) -> Catalog:
     """Import modules and collect what they define."""
     catalog = Catalog(modules=tuple(dict.fromkeys(modules)))
-    found: dict[JobDefinition, str] = {}  # by identity, with the module that offers it first
+    found: dict[JobDefinition, tuple[str, ExecutorDefinition]] = {}  # by identity, as it was offered first
     owners: dict[str, str] = {}
     for name in catalog.modules:
         try:
             assets, jobs = _offered(importlib.import_module(name))
             for asset in assets:
                 _add_asset(catalog, owners, name, asset)
-            for job in jobs:
-                found.setdefault(job, name)
+            for job, executor in jobs.items():
+                found.setdefault(job, (name, executor))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a module raises, SystemExit too, is its own problem
             catalog.problems.append(_import_problem(name, error))
     _drop_broken_assets(catalog, owners)
-    for job, name in found.items():
-        _add_job(catalog, name, job)
+    for job, (name, executor) in found.items():
+        _add_job(catalog, name, job, executor)
     return catalog
 
 
-def _offered(module: ModuleType) -> tuple[list[AssetDefinition], list[JobDefinition]]:
+def _offered(module: ModuleType) -> tuple[list[AssetDefinition], dict[JobDefinition, ExecutorDefinition]]:
     """What a module lists in its Definitions; without one, whatever it defines at top level, in lists too.
 
     What was made in the module and lost its name there to a second one comes before that.
     """
     values = list(vars(module).values())
     if listed := _of(Definitions, values):
-        return [a for entry in listed for a in entry.assets or ()], [j for entry in listed for j in entry.jobs or ()]
+        assets = [asset for entry in listed for asset in entry.assets]
+        return assets, {job: _executor(job, entry.executor) for entry in listed for job in entry.jobs}
     values += [entry for value in values if type(value) in (list, tuple) for entry in value]
-    return _with_hidden(AssetDefinition, module, values), _with_hidden(JobDefinition, module, values)
+    jobs = _with_hidden(JobDefinition, module, values)
+    return _with_hidden(AssetDefinition, module, values), {job: _executor(job) for job in jobs}
+
+
+def _executor(job: JobDefinition, otherwise: ExecutorDefinition | None = None) -> ExecutorDefinition:
+    return job.executor or otherwise or multiprocess_executor
 
 
 def _with_hidden(kind: type[D], module: ModuleType, values: list[Any]) -> list[D]:
@@ -230,7 +236,7 @@ def _drop_broken_assets(catalog: Catalog, owners: Mapping[str, str]) -> None:
         _object(catalog, owners[name], catalog.assets.pop(name).source, text)
 
 
-def _add_job(catalog: Catalog, module: str, job: JobDefinition) -> None:
+def _add_job(catalog: Catalog, module: str, job: JobDefinition, executor: ExecutorDefinition) -> None:
     other = catalog.jobs.get(job.name)
     if other is not None:
         _object(catalog, module, job.source, f"job {job.name} is defined already, in {other.module}")
@@ -251,7 +257,7 @@ def _add_job(catalog: Catalog, module: str, job: JobDefinition) -> None:
         except params.UnusableParams as error:
             _object(catalog, module, job.source, f"job {job.name}: params {error}")
             return
-    catalog.jobs[job.name] = Job(job.name, nodes, job.executor, job.tags, job.params, job.description, module)
+    catalog.jobs[job.name] = Job(job.name, nodes, executor, job.tags, job.params, job.description, module)
 
 
 def _object(catalog: Catalog, module: str, where: str, text: str) -> None:

@@ -24,27 +24,33 @@ class ExecutorDefinition:
     max_concurrent: int | None = None
     tag_limits: tuple[TagLimit, ...] = ()
 
-    def configured(self, config: Mapping[str, Any]) -> ExecutorDefinition:
-        """The executor with `max_concurrent` (0 or None: no limit) and `tag_concurrency_limits`."""
+    def configured(self, config: Mapping[str, Any], name: str | None = None) -> ExecutorDefinition:
+        """The executor with `max_concurrent` (0 or None: no limit) and `tag_concurrency_limits`.
+
+        What is not given stays. `retries: {"enabled": {}}` is how it is anyway. `name` has no effect;
+        Dagster's authors may give one.
+        """
         where = f"{self.name}_executor"
         if not isinstance(config, Mapping):
             raise DefinitionError(f"{where}: {config!r} is not allowed: use a dict.")
         allowed = () if self.name == "in_process" else ("max_concurrent", "tag_concurrency_limits")
-        for key in config:
-            if key not in allowed:
+        for key, value in config.items():
+            if key == "retries" and value not in (None, {"enabled": {}}):
+                raise DefinitionError(f"{where}: retries {value!r} is not allowed: use {{'enabled': {{}}}}.")
+            if key not in (*allowed, "retries"):
                 raise DefinitionError(f"{where}: {key!r} is unknown; allowed: {', '.join(allowed) or 'nothing'}.")
-        if self.name == "in_process":
-            return self
-        maximum = config.get("max_concurrent")
+        maximum = config.get("max_concurrent", self.max_concurrent)
         if maximum is not None and (type(maximum) is not int or not 0 <= maximum <= HIGHEST):
             raise DefinitionError(
                 f"{where}: max_concurrent {maximum!r} is not allowed: use a whole number, 0 to {HIGHEST} (0: no limit)."
             )
-        try:
-            rules = tag_limits.parse(config.get("tag_concurrency_limits"), f"{where}.tag_concurrency_limits")
-        except tag_limits.InvalidTagLimit as error:
-            raise DefinitionError(str(error)) from error
-        return ExecutorDefinition(self.name, maximum or None, tuple(rules))
+        rules = self.tag_limits
+        if "tag_concurrency_limits" in config:
+            try:
+                rules = tuple(tag_limits.parse(config["tag_concurrency_limits"], f"{where}.tag_concurrency_limits"))
+            except tag_limits.InvalidTagLimit as error:
+                raise DefinitionError(str(error)) from error
+        return ExecutorDefinition(self.name, maximum or None, rules)
 
 
 multiprocess_executor = ExecutorDefinition("multiprocess")

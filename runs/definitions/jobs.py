@@ -9,18 +9,24 @@ from typing import Any
 
 from runs.definitions.checks import DefinitionError, checked_description, checked_name, checked_tags, note
 from runs.definitions.composition import Builder, Node, building
-from runs.definitions.executors import ExecutorDefinition, multiprocess_executor
+from runs.definitions.dagster import take_others
+from runs.definitions.executors import ExecutorDefinition
 from runs.definitions.ops import AssetDefinition, asset_name
 
 ALL = "*"
+OF_A_JOB = ("name", "executor_def", "tags", "params", "description")
+OF_AN_ASSET_JOB = ("name", "selection", *OF_A_JOB[1:])
 
 
 @dataclass(frozen=True, eq=False)
 class JobDefinition:
-    """What can be launched. `nodes` None: the assets that `selection` names, known to the catalog."""
+    """What can be launched. `nodes` None: the assets that `selection` names, known to the catalog.
+
+    `executor` None: that of the Definitions that list it, else the multiprocess executor.
+    """
 
     name: str
-    executor: ExecutorDefinition = multiprocess_executor
+    executor: ExecutorDefinition | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     params: type | None = None
     description: str = ""
@@ -33,15 +39,17 @@ def job(
     compose_fn: Callable[[], Any] | None = None,
     *,
     name: str | None = None,
-    executor_def: ExecutorDefinition = multiprocess_executor,
+    executor_def: ExecutorDefinition | None = None,
     tags: Mapping[str, Any] | None = None,
     params: type | None = None,
     description: str | None = None,
+    **others: Any,
 ) -> Any:
     """Make a job of a function that calls ops: who is called with whose output makes the dependencies."""
 
     def decorate(fn: Callable[[], Any]) -> JobDefinition:
         fields = _job_fields(fn.__name__ if name is None else name, executor_def, tags, params)
+        take_others("job", f"job {fields['name']}", others, OF_A_JOB)
         if inspect.signature(fn).parameters:
             raise DefinitionError(f"job {fields['name']}: its function takes no parameters; use params= for values.")
         if building:
@@ -69,13 +77,15 @@ def job(
 def define_asset_job(
     name: str,
     selection: str | AssetDefinition | Iterable[str | AssetDefinition] = ALL,
-    executor_def: ExecutorDefinition = multiprocess_executor,
+    executor_def: ExecutorDefinition | None = None,
     tags: Mapping[str, Any] | None = None,
     params: type | None = None,
     description: str | None = None,
+    **others: Any,
 ) -> JobDefinition:
     """Make a job of assets: assets, their names, or "*" for all."""
     fields = _job_fields(name, executor_def, tags, params)
+    take_others("job", f"job {name}", others, OF_AN_ASSET_JOB)
     entries = [selection] if isinstance(selection, str | AssetDefinition) else selection
     if not isinstance(entries, Iterable):
         raise DefinitionError(f"job {name}: selection {selection!r} is not allowed: use assets, their names, or '*'.")
@@ -95,10 +105,7 @@ def define_asset_job(
 
 def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, Any]:
     where = f"job {checked_name(name, 'job')}"
-    if not isinstance(executor, ExecutorDefinition):
-        raise DefinitionError(
-            f"{where}: executor_def {executor!r} is not allowed: use multiprocess_executor or in_process_executor."
-        )
+    _check_executor(executor, f"{where}: executor_def")
     if params is not None and not (
         isinstance(params, type) and (hasattr(params, "__dataclass_fields__") or hasattr(params, "model_fields"))
     ):
@@ -106,19 +113,36 @@ def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, A
     return {"name": name, "executor": executor, "tags": checked_tags(tags, where), "params": params}
 
 
-@dataclass(frozen=True, eq=False)
+def _check_executor(executor: Any, where: str) -> None:
+    if not isinstance(executor, ExecutorDefinition | None):
+        raise DefinitionError(f"{where} {executor!r} is not allowed: use multiprocess_executor or in_process_executor.")
+
+
 class Definitions:
-    """What a module offers. Where a module has one, what it does not list is not offered."""
+    """What a module offers. Where a module has one, what it does not list is not offered.
 
-    assets: Iterable[AssetDefinition] | None = ()
-    jobs: Iterable[JobDefinition] | None = ()
+    `executor` is that of the listed jobs that have none of their own.
+    """
 
-    def __post_init__(self) -> None:
-        for what, entries, kind in (("assets", self.assets, AssetDefinition), ("jobs", self.jobs, JobDefinition)):
-            if not isinstance(entries, Iterable | None):
-                raise DefinitionError(f"Definitions.{what}: {entries!r} is not allowed: use a list.")
-            listed = tuple(entries or ())  # a generator can be gone through once
-            for entry in listed:
-                if not isinstance(entry, kind):
-                    raise DefinitionError(f"Definitions.{what}: {entry!r} is not allowed: it is no {kind.__name__}.")
-            object.__setattr__(self, what, listed)
+    def __init__(
+        self,
+        assets: Iterable[AssetDefinition] | None = None,
+        jobs: Iterable[JobDefinition] | None = None,
+        executor: ExecutorDefinition | None = None,
+        **others: Any,
+    ) -> None:
+        take_others("Definitions", "Definitions", others, ("assets", "jobs", "executor"))
+        _check_executor(executor, "Definitions.executor:")
+        self.assets: tuple[AssetDefinition, ...] = _listed("assets", assets, AssetDefinition)
+        self.jobs: tuple[JobDefinition, ...] = _listed("jobs", jobs, JobDefinition)
+        self.executor = executor
+
+
+def _listed(what: str, entries: Any, kind: type) -> tuple[Any, ...]:
+    if not isinstance(entries, Iterable | None):
+        raise DefinitionError(f"Definitions.{what}: {entries!r} is not allowed: use a list.")
+    listed = tuple(entries or ())  # a generator can be gone through once
+    for entry in listed:
+        if not isinstance(entry, kind):
+            raise DefinitionError(f"Definitions.{what}: {entry!r} is not allowed: it is no {kind.__name__}.")
+    return listed

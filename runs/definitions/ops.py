@@ -21,9 +21,12 @@ from runs.definitions.checks import (
     note,
 )
 from runs.definitions.composition import building
+from runs.definitions.dagster import take_others
 from runs.retry import RetryPolicy
 
-CONTEXT_NAMES = ("context", "_context", "_")
+CONTEXT_NAMES = ("context", "context_", "_context", "_")
+OF_AN_OP = ("name", "pool", "tags", "retry_policy", "queue", "description")
+OF_AN_ASSET = ("name", "deps", "pool", "op_tags", "retry_policy", "queue", "description")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +105,14 @@ def op(
     retry_policy: RetryPolicy | None = None,
     queue: str = "default",
     description: str | None = None,
+    **others: Any,
 ) -> Any:
     """Make an op of a function. `pool`: a name, or names with the slots it takes of each."""
 
     def decorate(fn: Callable[..., Any]) -> OpDefinition:
-        return OpDefinition(**_op_fields("op", fn, name, pool, tags, retry_policy, queue, description))
+        fields = _op_fields("op", fn, name, pool, tags, retry_policy, queue, description)
+        take_others("op", f"op {fields['name']}", others, OF_AN_OP)
+        return OpDefinition(**fields)
 
     return decorate(compute_fn) if compute_fn is not None else decorate
 
@@ -115,12 +121,13 @@ def asset(
     compute_fn: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
-    deps: Iterable[str | AssetDefinition] = (),
+    deps: Iterable[str | AssetDefinition] | None = None,
     pool: str | Mapping[str, int] | None = None,
     op_tags: Mapping[str, Any] | None = None,
     retry_policy: RetryPolicy | None = None,
     queue: str = "default",
     description: str | None = None,
+    **others: Any,
 ) -> Any:
     """Make an asset of a function.
 
@@ -131,9 +138,10 @@ def asset(
     def decorate(fn: Callable[..., Any]) -> AssetDefinition:
         fields = _op_fields("asset", fn, name, pool, op_tags, retry_policy, queue, description)
         where = f"asset {fields['name']}"
-        if isinstance(deps, str) or not isinstance(deps, Iterable):
+        take_others("asset", where, others, OF_AN_ASSET)
+        if isinstance(deps, str) or not isinstance(deps, Iterable | None):
             raise DefinitionError(f"{where}: deps {deps!r} is not allowed: use a list of assets or their names.")
-        names = tuple(asset_name(entry, where) for entry in deps)
+        names = tuple(asset_name(entry, where) for entry in deps or ())
         repeated = next((n for i, n in enumerate(names) if n in names[:i] or n in fields["inputs"]), None)
         if repeated:
             raise DefinitionError(f"{where}: it depends on {repeated} twice; name each upstream asset once.")

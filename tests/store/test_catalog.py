@@ -69,6 +69,21 @@ def test_a_module_with_definitions_offers_just_those(modules):
     assert set(found.jobs) == {"nightly"}
 
 
+def test_the_executor_of_definitions_is_the_one_of_jobs_without(modules):
+    found = modules(
+        good_jobs=dedent(GOOD)
+        + """
+own = dg.define_asset_job("own", executor_def=dg.multiprocess_executor.configured({"max_concurrent": 3}))
+defs = dg.Definitions(assets=[orders, report], jobs=[nightly, everything, own], executor=dg.in_process_executor)
+"""
+    )
+    assert {name: job.executor.max_concurrent for name, job in found.jobs.items()} == {
+        "nightly": 1,
+        "everything": 1,
+        "own": 3,
+    }
+
+
 def test_what_a_module_imports_from_another_is_the_same_and_no_duplicate(modules):
     found = modules(good_jobs=GOOD, more_jobs="from good_jobs import orders, report\n")
     assert found.problems == []
