@@ -13,14 +13,14 @@ up: $(VENV)/.runs
 
 # What it takes to run.
 $(VENV)/.runs: requirements.txt
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what Sluice needs …"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 # What it takes to test: Python packages, and servers where we may install them.
 $(VENV)/.tests: requirements.txt tests/requirements.txt
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what the tests need …"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $(VENV)/.runs $@

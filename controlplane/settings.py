@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "controlplane.dashboard.middleware.RefuseNul",
 ]
 
 ROOT_URLCONF = "controlplane.urls"

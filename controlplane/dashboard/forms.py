@@ -9,7 +9,7 @@ from typing import Any
 
 from django import forms
 
-from runs import params, system_tags
+from runs import params, system_tags, tag_limits
 from runs.catalog import Job
 from runs.tag_limits import TagLimit
 
@@ -42,7 +42,20 @@ class RuleForm(forms.Form):
             self.add_error("value", "Write the value that is counted, or choose another kind.")
         if kind in (ANY_VALUE, EACH_VALUE) and value:
             self.add_error("value", "Leave this empty: every value is counted.")
+        if not self.errors:
+            self._check_as_written()
         return cleaned
+
+    def _check_as_written(self) -> None:
+        """What a configuration file may not say, a form may not either."""
+        rule = self.rule
+        entry = {"key": rule.key, "limit": rule.limit, "value": rule.value}
+        try:
+            tag_limits.parse_one(entry)
+        except tag_limits.InvalidTagLimit as error:
+            where, _, text = str(error).partition(": ")
+            field = where.partition(".")[2]
+            self.add_error(field if field in self.fields else None, text)
 
     @property
     def rule(self) -> TagLimit:
@@ -81,8 +94,16 @@ class LaunchForm(forms.Form):
             key, equals, value = line.partition("=")
             if not equals or not key.strip():
                 raise forms.ValidationError(f"Line {number}: {line!r} is no tag; write key=value.")
+            if key.strip() in tags:
+                raise forms.ValidationError(f"Line {number}: {key.strip()} is given twice.")
             tags[key.strip()] = value.strip()
         return tags
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("priority") is not None and system_tags.PRIORITY in cleaned.get("tags", {}):
+            self.add_error("priority", f"It is given twice, here and as the tag {system_tags.PRIORITY}.")
+        return cleaned
 
     @property
     def values(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LONGEST_NAME = 200
 QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 MADE = "__sluice_made__"  # where a module notes what was made in it
@@ -18,7 +19,7 @@ class DefinitionError(Exception):
 
 
 def checked_name(name: Any, what: str) -> str:
-    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > 200:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise DefinitionError(
             f"{what}: {name!r} is not a name: use letters, digits and '_', not starting with a digit."
         )

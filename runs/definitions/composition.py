@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runs.definitions.checks import DefinitionError
+from runs.definitions.checks import LONGEST_NAME, DefinitionError
 
 if TYPE_CHECKING:
     from runs.definitions.ops import OpDefinition
@@ -55,6 +55,11 @@ class Builder:
             while f"{key}_{number}" in self.nodes:
                 number += 1
             key = f"{key}_{number}"
+        if len(key) > LONGEST_NAME:
+            raise DefinitionError(
+                f"job {self.job_name}: step key {key} is longer than {LONGEST_NAME} characters: "
+                "give it a shorter alias."
+            )
         where = f"job {self.job_name}, op {key}"
         if len(args) > len(op.inputs):
             raise DefinitionError(f"{where}: {len(args)} inputs given, it takes {len(op.inputs)}.")

@@ -464,7 +464,8 @@ def test_a_database_that_is_behind_or_away_is_said_in_one_line(manage: Any, tmp_
     assert behind.stderr.startswith("error: the database is behind this code by")
     away = manage("runs", "list", DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/new.sqlite3")
     assert away.returncode == 1
-    assert away.stderr == "error: the database did not answer: unable to open database file\n"
+    nowhere = f"{tmp_path}/nowhere/new.sqlite3"
+    assert away.stderr == f"error: the database {nowhere} can't be used: its folder is not there or can't be written.\n"
     for done in (behind, away):
         assert len(done.stderr.splitlines()) == 1
 

@@ -172,6 +172,14 @@ def test_an_asset_is_no_op_of_a_job():
     assert orders() is None
 
 
+def test_a_step_key_is_at_most_200_characters_long():
+    long_name = dg.op(name="x" * 200)(lambda: None)
+    with pytest.raises(dg.DefinitionError) as error:
+        dg.job(lambda: (long_name(), long_name()), name="wrong")
+    said = f"job wrong: step key {'x' * 200}_2 is longer than 200 characters: give it a shorter alias."
+    assert str(error.value) == said
+
+
 def test_a_failed_job_does_not_poison_the_next():
     with pytest.raises(ZeroDivisionError):
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Optional
 import pytest
 
 import controlplane as dg
-from controlplane.dashboard.forms import LaunchForm
+from controlplane.dashboard.forms import LaunchForm, RuleForm
 from runs import params
 from runs.catalog import Job
 
@@ -78,3 +78,42 @@ def test_what_is_no_json_value_is_refused_beside_its_field(text, said):
     sent = form(value=text)
     assert not sent.is_valid()
     assert said in str(sent.errors["params.value"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "said"),
+    [
+        ({"tags": "a=b\na=c"}, "tags", "Line 2: a is given twice."),
+        ({"tags": "a=b\n\n a =c"}, "tags", "Line 3: a is given twice."),
+        (
+            {"tags": "dagster/priority=5", "priority": "3"},
+            "priority",
+            "It is given twice, here and as the tag dagster/priority.",
+        ),
+    ],
+)
+def test_what_is_given_twice_is_refused(typed, field, said):
+    sent = form()
+    sent.data = {**sent.data, **typed}
+    assert not sent.is_valid()
+    assert sent.errors[field] == [said]
+
+
+def test_a_priority_may_be_a_tag():
+    sent = form()
+    sent.data = {**sent.data, "tags": "dagster/priority=5\nteam=core"}
+    assert sent.is_valid(), sent.errors
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"key": "k\x07", "kind": "any", "value": ""}, "key"),
+        ({"key": "k", "kind": "one", "value": "v\x07x"}, "value"),
+    ],
+)
+def test_a_rule_is_what_the_file_would_take_too(rule, field):
+    sent = RuleForm({**rule, "limit": "1"})
+    assert not sent.is_valid()
+    assert "is not allowed: use " in str(sent.errors[field])
+    assert RuleForm({"key": "k", "kind": "one", "value": "v x", "limit": "1"}).is_valid()

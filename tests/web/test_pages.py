@@ -170,6 +170,23 @@ def test_a_long_pool_name_has_an_address(operator: Client) -> None:
         assert a.Pool.objects.get(name=name).limit == 2
 
 
+@pytest.mark.parametrize("where", ["/runs/?tag=a%00", "/runs/?job=a%00b", "/runs/?a%00=b"])
+def test_a_nul_in_an_address_is_refused(operator: Client, where: str) -> None:
+    """No database keeps it: PostgreSQL refuses the statement."""
+    response = operator.get(where)
+    assert response.status_code == 400
+    assert "This request can" in response.content.decode()
+
+
+def test_a_nul_in_a_form_is_refused(operator: Client) -> None:
+    a.pool("database", 1)
+    for field in ("why", "limit"):
+        response = operator.post("/pools/database/limit/", {"limit": "2", field: "a\0b"})
+        assert response.status_code == 400
+    assert operator.post("/pools/database/description/", {"description": "a\0b"}).status_code == 400
+    assert a.Pool.objects.get(name="database").limit == 1
+
+
 def test_a_schema_that_is_behind_is_said(operator: Client) -> None:
     operator.raise_request_exception = False
     with connection.cursor() as cursor:
