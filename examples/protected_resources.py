@@ -10,7 +10,7 @@ To try it, take a PostgreSQL of yours. In it make a role with a limit (a superus
 
 Start the API in one terminal, and everything else in another:
 
-    python -m examples.protected_resources
+    .venv/bin/python -m examples.protected_resources
     export CONTROLPLANE_MODULES=examples.protected_resources CONTROLPLANE_DATA=data/protected
     export SHOP_DATABASE=postgresql://shop:shop@localhost/postgres
     export SHOP_WATCHER=postgresql://you:yours@localhost/postgres   # any other role
@@ -20,8 +20,8 @@ Start the API in one terminal, and everything else in another:
 Launch `queries_without_pool` four times, on the page or by `manage.py launch`: some ops fail with the
 server's own words, too many connections for role "shop". Then set the pools' limits, on the page or by
 
-    python manage.py concurrency set database 2
-    python manage.py concurrency set api 3
+    .venv/bin/python manage.py concurrency set database 2
+    .venv/bin/python manage.py concurrency set api 3
 
 and launch `queries` four times: it takes longer, and no op fails. The same with `calls_without_pool` and `calls`.
 """
