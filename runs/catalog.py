@@ -23,6 +23,7 @@ from django.conf import settings
 from runs import graph, params
 from runs.definitions import (
     ALL,
+    ASSET_JOB,
     MADE,
     AssetDefinition,
     DefinitionError,
@@ -36,8 +37,6 @@ from runs.definitions import (
 
 T = TypeVar("T")
 D = TypeVar("D", AssetDefinition, JobDefinition)
-
-ASSET_JOB = "__ASSET_JOB"  # the job of a run that launches assets without a job; Dagster's name for it
 
 
 @dataclass(frozen=True)

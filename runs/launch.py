@@ -10,7 +10,7 @@ from pools import claims
 from pools import queries as pool_queries
 from runs import admission, graph, params, plans, priority, run_limits, states, system_tags, transitions
 from runs.catalog import Catalog, Job
-from runs.definitions import DefinitionError, checked_tags
+from runs.definitions import ALL, DefinitionError, checked_tags
 from runs.models import Op, Run, RunTag
 
 
@@ -31,8 +31,12 @@ def find_job(catalog: Catalog, name: str) -> Job:
 
 
 def find_assets(catalog: Catalog, names: Iterable[str]) -> Job:
-    """A job of just these assets. Raises CannotLaunch."""
+    """A job of just these assets; "*": of all. Raises CannotLaunch."""
     wanted = [name for name in names if name]
+    if ALL in wanted:
+        if not catalog.assets:
+            raise CannotLaunch({"select": "there are no assets; set CONTROLPLANE_MODULES"})
+        return catalog.asset_job(catalog.assets)
     unknown = [name for name in wanted if name not in catalog.assets]
     if unknown:
         known = ", ".join(sorted(catalog.assets)) or "none; set CONTROLPLANE_MODULES"

@@ -8,11 +8,12 @@ What can be known only when all definitions are there (does that dependency exis
 from runs.definitions.checks import MADE, DefinitionError, checked_queue, checked_tags
 from runs.definitions.composition import Node
 from runs.definitions.executors import ExecutorDefinition, in_process_executor, multiprocess_executor
-from runs.definitions.jobs import ALL, Definitions, JobDefinition, define_asset_job, job
+from runs.definitions.jobs import ALL, ASSET_JOB, Definitions, JobDefinition, define_asset_job, job
 from runs.definitions.ops import AssetDefinition, OpDefinition, asset, op
 
 __all__ = [
     "ALL",
+    "ASSET_JOB",
     "MADE",
     "AssetDefinition",
     "DefinitionError",

@@ -14,6 +14,7 @@ from runs.definitions.executors import ExecutorDefinition
 from runs.definitions.ops import AssetDefinition, asset_name
 
 ALL = "*"
+ASSET_JOB = "__ASSET_JOB"  # the job of a run that launches assets without a job; Dagster's name for it
 OF_A_JOB = ("name", "executor_def", "tags", "params", "description")
 OF_AN_ASSET_JOB = ("name", "selection", *OF_A_JOB[1:])
 
@@ -105,6 +106,8 @@ def define_asset_job(
 
 def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, Any]:
     where = f"job {checked_name(name, 'job')}"
+    if name in (ASSET_JOB, "assets"):  # the second is how people see the first
+        raise DefinitionError(f"{where}: this name is taken: it stands for runs without a job.")
     _check_executor(executor, f"{where}: executor_def")
     if params is not None and not (
         isinstance(params, type) and (hasattr(params, "__dataclass_fields__") or hasattr(params, "model_fields"))

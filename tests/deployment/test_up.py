@@ -265,6 +265,22 @@ def test_a_web_server_that_does_not_answer_in_time_is_given_up() -> None:
         supervisor.stop()
 
 
+def test_a_first_start_that_was_interrupted_is_made_up_for(folder: str) -> None:
+    """Its database is there, but nothing is in it yet: the next start still shows the examples at work."""
+    command = [sys.executable, "manage.py", "migrate", "-v", "0"]
+    subprocess.run(command, cwd=ROOT, env=own_environment(folder), check=True)
+    deployment = Deployment("--workers", "1", folder=folder)
+    try:
+        assert len(deployment.wait_until_up().runs()) == 7
+    finally:
+        deployment.stop()
+    again = Deployment("--workers", "1", folder=folder)
+    try:
+        assert len(again.wait_until_up().runs()) == 7
+    finally:
+        again.stop()
+
+
 def test_one_data_folder_has_one_up(start, folder: str) -> None:
     start("--workers", "1")
     assert "another `up` is running" in refused(folder, "--port", str(free_port()))

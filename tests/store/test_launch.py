@@ -202,6 +202,13 @@ def test_assets_are_launched_without_a_job_with_their_dependencies():
     assert Op.objects.filter(asset=True).count() == 2
 
 
+def test_all_assets_are_launched_by_a_star():
+    run = launched_run(launch.find_assets(catalog.current(), ["*"]))
+    assert sorted(Op.objects.filter(run=run).values_list("key", flat=True)) == sorted(catalog.current().assets)
+    with pytest.raises(CannotLaunch, match="there are no assets"):
+        launch.find_assets(catalog.load([]), ["*"])
+
+
 def test_unknown_assets_and_none_at_all_are_refused():
     with pytest.raises(CannotLaunch) as error:
         launch.find_assets(catalog.current(), ["base", "nowhere"])

@@ -121,6 +121,8 @@ def test_a_job_knows_what_it_was_given(params):
     ("arguments", "said"),
     [
         ({"name": "a b"}, "job: 'a b' is not a name"),
+        ({"name": "assets"}, "job assets: this name is taken: it stands for runs without a job."),
+        ({"name": "__ASSET_JOB"}, "job __ASSET_JOB: this name is taken"),
         ({"executor_def": "many"}, "job body: executor_def 'many' is not allowed: use multiprocess_executor or"),
         ({"tags": {"k": None}}, "job body: tag k: None is not allowed"),
         ({"description": 5}, "job body: description 5 is not allowed: use a text."),

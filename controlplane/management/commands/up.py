@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
@@ -99,11 +100,12 @@ class Command(PlainCommand):
         except DatabaseError as error:
             raise CommandError(f"the database can't be set up: {first_line(error)}") from error
         call_command("collectstatic", verbosity=0, interactive=False)
-        login_links.ensure_user("admin")
-        if is_new and not options["no_demo"]:
+        # The user comes last: while there is none, a first start was not completed.
+        if not options["no_demo"] and not get_user_model().objects.exists():
             from controlplane.demo import launch_demo
 
             launch_demo()
+        login_links.ensure_user("admin")
         queues = dict.fromkeys(options["queue"], options["workers"])
         web = supervisor.start(Child("web", lambda: _serve(options["host"], options["port"])))
         supervisor.start(Child("workers", lambda: Launcher(queues, grace=0.0).run()))
