@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class DefinitionError(Exception):
@@ -44,4 +45,9 @@ def checked_tags(tags: Any, where: str) -> dict[str, str]:
 
 def is_storable(text: str) -> bool:
     """Whether every database keeps this text: PostgreSQL refuses NUL, and nobody can write half a surrogate pair."""
-    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+    return not _UNSTORABLE.search(text)
+
+
+def storable(text: str) -> str:
+    """The text as every database keeps it, with a replacement character for what none does."""
+    return _UNSTORABLE.sub("�", text)

@@ -163,6 +163,19 @@ def test_whatever_an_op_raises_is_its_verdict():
     assert the_op(run, "third_time").attempt == 3
 
 
+@pytest.mark.parametrize("said", ["not \0 today", "not \udce9 today"])
+def test_an_error_that_no_database_keeps_is_a_verdict_all_the_same(instead, said):
+    run = launched("one_op")
+
+    def breaks():
+        raise ValueError(said)
+
+    instead(run, "nothing", breaks)
+    work()
+    assert state_of(run) == "failure"
+    assert the_op(run).error == "ValueError: not � today"
+
+
 def test_the_traceback_begins_in_the_ops_own_code():
     run = launched("ends")
     work()
