@@ -25,11 +25,10 @@ from typing import TypeVar
 import psutil
 from django.conf import settings
 from django.db import connections
-from django.db.utils import InterfaceError, OperationalError
 
 from pools import claims
 from pools.claims import Grant
-from runs import catalog, interrupts, states, transitions, worker, workforce
+from runs import catalog, interrupts, patience, states, transitions, worker, workforce
 from runs.models import Op
 from runs.parentage import die_with, here
 from runs.signals import WakeUps
@@ -335,12 +334,12 @@ class Launcher:
         """Do a step. If it fails, because the database is away or whatever else, say so: a beat soon tries again."""
         try:
             return step()
-        except (OperationalError, InterfaceError) as error:
-            log.warning("the database did not answer: %s", str(error).strip().splitlines()[0])
+        except claims.AWAY as error:
+            patience.did_not_answer(error)
         except Exception:
             log.exception("a step of the launcher failed")
+            connections.close_all()
         self._urgent = True
-        connections.close_all()
         return None
 
 
