@@ -22,13 +22,12 @@ from functools import partial
 from types import FrameType
 from typing import TypeVar
 
-import psutil
 from django.conf import settings
 from django.db import connections
 
 from pools import claims
 from pools.claims import Grant
-from runs import catalog, interrupts, patience, states, transitions, worker, workforce
+from runs import catalog, interrupts, patience, processes, states, transitions, worker, workforce
 from runs.models import Op
 from runs.parentage import die_with, here
 from runs.signals import WakeUps
@@ -231,8 +230,13 @@ class Launcher:
             self._renew()
 
     def _fail(self, op: Op, reason: str) -> None:
-        """Fail an op whose process is gone. If that can't be done now, whatever comes after it is done all the same."""
+        """Fail an op whose process is gone, once what that one started is gone too: its slots are about to be free.
+
+        If it can't be done now, whatever comes after it is done all the same.
+        """
         self._patiently(self._renew_if_due)
+        if op.pid:
+            processes.kill_group_left_by(op.pid)
         self._patiently(lambda: transitions.op_died(op.pk, op.token or 0, reason))
 
     def _running(self) -> list[Op]:
@@ -240,13 +244,9 @@ class Launcher:
         return list(Op.objects.filter(state=states.RUNNING, worker_id__in=ids).select_related("run"))
 
     def _is_alive(self, op: Op) -> bool:
-        """Whether the op's process is there, and is a child of the worker that took it (pids are used again)."""
+        """Whether the op's process is there, and is a child of the worker that took it."""
         parents = {child.worker_id: pid for pid, child in self.children.items()}
-        try:
-            process = psutil.Process(op.pid or -1)
-            return process.ppid() == parents.get(op.worker_id or 0) and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, ValueError):
-            return False
+        return processes.is_child(op.pid, parents.get(op.worker_id or 0))
 
     def _stop_fenced(self, busy: set[int | None]) -> None:
         """Kill what still runs a while after its lease was not renewed, unless its process runs another op now.
@@ -263,22 +263,19 @@ class Launcher:
 
     def _interrupt(self, op: Op) -> None:
         if self._is_alive(op):
-            _send(op.pid, interrupts.SIGNAL)
+            processes.send(op.pid, interrupts.SIGNAL)
 
     def _kill(self, op: Op) -> None:
         """Kill the op's process and whatever it started: it leads a process group of its own."""
         if self._is_alive(op) and op.pid:
-            try:
-                os.killpg(op.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
-            _wait_until(lambda: not self._is_alive(op), 1.0)
+            processes.kill_group(op.pid)
+            processes.wait_until(lambda: not self._is_alive(op), processes.GOING)
 
     def _rejoin(self) -> None:
         """Our workers were counted out, while the machine slept perhaps: end them and begin anew."""
         log.warning("this host's workers were counted as gone; they are started anew")
         for pid in self.children:
-            _send(pid, signal.SIGKILL)
+            processes.send(pid, signal.SIGKILL)
 
     # --- stopping -------------------------------------------------------------------------------------
 
@@ -293,7 +290,7 @@ class Launcher:
         workers = [child.worker_id for child in self.children.values()]
         self._patiently(lambda: workforce.dismiss(workers))
         for pid in self.children:
-            _send(pid, signal.SIGTERM)
+            processes.send(pid, signal.SIGTERM)
         asked, deadline = self._stop_asked, time.monotonic() + self.grace
         beat_at = time.monotonic() + 1.0
         while self.children and time.monotonic() < deadline and self._stop_asked == asked:
@@ -311,11 +308,13 @@ class Launcher:
         for op in self._patiently(self._running) or []:
             self._kill(op)
         for pid in self.children:
-            _send(pid, signal.SIGKILL)
-        _wait_until(self._all_collected, 1.0)
+            processes.send(pid, signal.SIGKILL)
+        processes.wait_until(self._all_collected, 1.0)
         left = Op.objects.filter(state=states.RUNNING, worker_id__in=workers)
-        for op_id, token in self._patiently(lambda: list(left.values_list("id", "token"))) or []:
-            self._patiently(partial(transitions.give_back, op_id, token or 0))
+        for op in self._patiently(lambda: list(left)) or []:
+            if op.pid:
+                processes.kill_group_left_by(op.pid)
+            self._patiently(partial(transitions.give_back, op.pk, op.token or 0))
 
     def _all_collected(self) -> bool:
         self._collect()
@@ -345,17 +344,3 @@ class Launcher:
 
 def _grant(op: Op) -> Grant:
     return Grant(transitions.op_holder(op.pk), op.token or 0)
-
-
-def _send(pid: int | None, what: signal.Signals) -> None:
-    try:
-        if pid:
-            os.kill(pid, what)
-    except ProcessLookupError:
-        pass
-
-
-def _wait_until(done: Callable[[], bool], most: float) -> None:
-    deadline = time.monotonic() + most
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.01)

@@ -85,6 +85,25 @@ def test_a_killed_worker_takes_its_op_with_it_and_is_replaced(deployment):
     assert launcher.terminate() == 0
 
 
+@pytest.mark.parametrize("victim", ["op", "worker", "launcher"])
+def test_what_a_dead_op_started_is_gone_when_its_slots_are_free(deployment, victim):
+    launcher = deployment.worker(1)
+    run = deployment.launch("one_has_a_child")
+    horse, child = deployment.noted("started-has_a_child-1"), deployment.noted("child")
+    assert is_there(child)
+    if victim == "launcher":
+        launcher.kill()
+        deployment.worker(1)
+    else:
+        os.kill({"op": horse, "worker": the_op(run).worker.pid}[victim], signal.SIGKILL)
+    try:
+        ends(run, "failure", 2 * AT_ONCE)
+        assert not is_there(child), "it works on without a slot"
+    finally:
+        if is_there(child):
+            os.kill(child, signal.SIGKILL)
+
+
 def killed_launcher(deployment):
     """A launcher that is killed while it runs an op, with a second op in line. Returns both runs."""
     launcher = deployment.worker(1)
