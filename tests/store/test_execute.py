@@ -7,6 +7,7 @@ import signal
 import threading
 
 import pytest
+from django.db.utils import OperationalError
 
 from runs import catalog, execute, interrupts, launch, outputs, plans, recover, states, transitions
 from runs.models import LogLine, Op, OpOutput, Run
@@ -212,6 +213,25 @@ def test_a_stale_ticket_runs_nothing():
     assert execute.attempt(op_row.pk, op_row.token) is not None
     assert execute.attempt(op_row.pk, op_row.token) is None
     assert the_op(run).attempt == 1
+
+
+def test_a_start_whose_answer_was_lost_goes_on(monkeypatch):
+    """The database committed it and its answer did not arrive: asked again, it must know its own attempt."""
+    (worker,) = workers(1)
+    run = launched_run(launch.find_job(catalog.current(), "one_op"))
+    op_row = the_op(run)
+    real, answers = transitions.start, []
+
+    def loses_the_first_answer(*of):
+        answers.append(real(*of))
+        if len(answers) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return answers[-1]
+
+    monkeypatch.setattr(transitions, "start", loses_the_first_answer)
+    assert execute.attempt(op_row.pk, op_row.token, worker.pk) == Verdict.success()
+    assert answers[0] == answers[1]
+    assert (state_of(run), the_op(run).attempt) == ("success", 1)
 
 
 def test_a_verdict_that_comes_too_late_is_dropped(instead):
