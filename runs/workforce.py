@@ -83,12 +83,12 @@ def lapsed() -> list[int]:
     return list(Worker.objects.filter(lease_until__lt=claims.clock_time()).values_list("id", flat=True))
 
 
-def dismiss_lapsed() -> int:
-    """Count workers as gone whose launcher has not been heard of. Returns how many."""
-    if not lapsed():
+def dismiss_lapsed(worker_ids: Sequence[int]) -> int:
+    """Count those of these workers as gone whose lease has still run out. Returns how many."""
+    if not worker_ids:
         return 0
     with claims.desk() as desk:
-        gone = Worker.objects.filter(lease_until__lt=desk.now)
+        gone = Worker.objects.filter(pk__in=worker_ids, lease_until__lt=desk.now)
         queues = set(gone.values_list("queue", flat=True))
         count, _ = gone.delete()
         _recount(desk, queues)

@@ -123,8 +123,8 @@ def test_workers_whose_launcher_is_silent_are_counted_out():
     late = Worker.objects.earliest("id")
     Worker.objects.filter(pk=late.pk).update(lease_until=claims.clock_time() - timedelta(seconds=1))
     assert workforce.lapsed() == [late.pk]
-    assert workforce.dismiss_lapsed() == 1
-    assert workforce.dismiss_lapsed() == 0
+    assert workforce.dismiss_lapsed(workforce.lapsed()) == 1
+    assert workforce.dismiss_lapsed(workforce.lapsed()) == 0
     assert alive() == 1
     assert state_of(run) == A
 
