@@ -274,60 +274,62 @@ class Launcher:
     def _rejoin(self) -> None:
         """Our workers were counted out, while the machine slept perhaps: end them and begin anew."""
         log.warning("this host's workers were counted as gone; they are started anew")
-        for pid in self.children:
-            processes.send(pid, signal.SIGKILL)
+        self._send_all(signal.SIGKILL)
 
     # --- stopping -------------------------------------------------------------------------------------
 
     def _shut_down(self) -> None:
         """Take no new op; let running ones end for the grace; then put them back in line, unharmed.
 
-        1. Our workers are counted out, so that nobody sends them ops.
-        2. RQ's own warm shutdown: idle workers end, busy ones after their op.
-        3. After the grace, running ops are interrupted and return to their place, no attempt used.
+        1. Idle workers are counted out, so that nobody sends them ops. Busy ones only when they end: their ops have
+           slots at the gate of their queue, which would be missing to the workers of other launchers.
+        2. RQ's own warm shutdown: idle workers end, busy ones after their op; none takes another.
+        3. After the grace all are counted out. Running ops are interrupted and return to their place, no attempt used.
         4. What does not react is killed, and is put back by us.
         """
         workers = [child.worker_id for child in self.children.values()]
+        self._patiently(lambda: workforce.dismiss(self._idle() if self.grace else workers))
+        self._send_all(signal.SIGTERM)
+        self._let_end()
         self._patiently(lambda: workforce.dismiss(workers))
-        for pid in self.children:
-            processes.send(pid, signal.SIGTERM)
-        asked, deadline = self._stop_asked, time.monotonic() + self.grace
-        beat_at = time.monotonic() + 1.0
-        while self.children and time.monotonic() < deadline and self._stop_asked == asked:
-            self._wake_ups.wait(0.2)
-            self._collect()
-            if time.monotonic() >= beat_at:
-                self._patiently(self._beat)
-                beat_at = time.monotonic() + settings.LEASE_SECONDS / 3
         last = time.monotonic() + LAST_WORDS
         while self.children and time.monotonic() < last:
             for op in self._patiently(self._running) or []:
                 self._interrupt(op)
             self._wake_ups.wait(0.3)
-            self._collect()
+            self._deaths()
         for op in self._patiently(self._running) or []:
             self._kill(op)
-        for pid in self.children:
-            processes.send(pid, signal.SIGKILL)
-        processes.wait_until(self._all_collected, 1.0)
+        self._send_all(signal.SIGKILL)
+        processes.wait_until(self._all_gone, processes.GOING)
         left = Op.objects.filter(state=states.RUNNING, worker_id__in=workers)
         for op in self._patiently(lambda: list(left)) or []:
             if op.pid:
                 processes.kill_group_left_by(op.pid)
             self._patiently(partial(transitions.give_back, op.pk, op.token or 0))
 
-    def _all_collected(self) -> bool:
-        self._collect()
-        return not self.children
+    def _let_end(self) -> None:
+        """Wait until our workers have ended, for the grace, or until we are told to stop once more."""
+        asked, deadline = self._stop_asked, time.monotonic() + self.grace
+        beat_at = time.monotonic() + URGENT
+        while self.children and time.monotonic() < deadline and self._stop_asked == asked:
+            self._wake_ups.wait(0.2)
+            self._patiently(self._reap)
+            if time.monotonic() >= beat_at:
+                self._patiently(self._beat)
+                beat_at = time.monotonic() + settings.LEASE_SECONDS / 3
 
-    def _collect(self) -> None:
-        """Take note of workers that have ended while we stop."""
-        for pid in list(self.children):
-            try:
-                if os.waitpid(pid, os.WNOHANG)[0]:
-                    del self.children[pid]
-            except ChildProcessError:
-                del self.children[pid]
+    def _idle(self) -> list[int]:
+        busy = {op.worker_id for op in self._running()}
+        return [child.worker_id for child in self.children.values() if child.worker_id not in busy]
+
+    def _send_all(self, what: signal.Signals) -> None:
+        for pid in self.children:
+            processes.send(pid, what)
+
+    def _all_gone(self) -> bool:
+        self._deaths()
+        return not self.children
 
     def _patiently(self, step: Callable[[], T]) -> T | None:
         """Do a step. If it fails, because the database is away or whatever else, say so: a beat soon tries again."""

@@ -174,24 +174,42 @@ def test_a_launcher_that_is_stopped_gives_running_ops_back_and_uses_no_attempt(d
 
 
 def test_with_grace_running_ops_may_end(deployment):
-    launcher = deployment.worker(1, grace=60.0)
-    run, next_in_line = deployment.launch("one_waits"), deployment.launch("one_op")
+    launcher = deployment.worker(2, grace=60.0)
+    run = deployment.launch("one_waits")
     deployment.noted("started-waits-1")
     launcher.process.terminate()
-    wait_for(lambda: not Worker.objects.exists(), "the workers are not counted out", AT_ONCE)
-    assert state_of(run) == "running"
+    wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", AT_ONCE)
+    next_in_line = deployment.launch("one_op")
+    assert (state_of(run), state_of(next_in_line)) == ("running", "ready")
     deployment.go()
     ends(run, "success")
     assert launcher.wait(PATIENCE) == 0
-    assert state_of(next_in_line) == "ready"  # nobody took it
+    assert not Worker.objects.exists()
+    assert Gate.objects.get(key="workers:default").limit == 0
+    assert (state_of(next_in_line), the_op(next_in_line).attempt) == ("ready", 0)  # nobody took it
+
+
+def test_a_launcher_that_stops_with_grace_leaves_the_workers_of_others_their_work(deployment):
+    stopping = deployment.worker(1, grace=60.0)
+    run = deployment.launch("one_waits")
+    deployment.noted("started-waits-1")
+    deployment.worker(1)
+    stopping.process.terminate()
+    for next_in_line in [deployment.launch("one_op") for _ in range(3)]:
+        ends(next_in_line, "success", 2 * AT_ONCE)
+    assert state_of(run) == "running"
+    deployment.go()
+    ends(run, "success")
+    assert stopping.wait(PATIENCE) == 0
+    assert Gate.objects.get(key="workers:default").limit == Worker.objects.count() == 1
 
 
 def test_a_second_stop_ends_the_grace(deployment):
-    launcher = deployment.worker(1, grace=60.0)
+    launcher = deployment.worker(2, grace=60.0)
     run = deployment.launch("one_sleeps")
     deployment.noted("started-sleeps-1")
     launcher.process.terminate()
-    wait_for(lambda: not Worker.objects.exists(), "the workers are not counted out", AT_ONCE)
+    wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", AT_ONCE)
     launcher.process.terminate()
     assert launcher.wait(4.0 + AT_ONCE) == 0
     assert (state_of(run), the_op(run).attempt) == ("ready", 0)
