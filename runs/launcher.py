@@ -211,7 +211,8 @@ class Launcher:
         lives a while after it was fenced is stopped.
         """
         self._renewed_at = time.monotonic()
-        if workforce.renew(self.id) < len(self.children) and not self._stop_asked:
+        ours = [child.worker_id for child in self.children.values()]
+        if workforce.renew(ours) < len(ours) and not self._stop_asked:
             self._rejoin()
         running = self._running()
         living = [op for op in running if self._is_alive(op)]

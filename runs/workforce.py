@@ -7,7 +7,7 @@ queue opens wider in the same transaction; when they go, it narrows before the s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import psutil
@@ -72,10 +72,10 @@ def dismiss(worker_ids: Sequence[int]) -> None:
         _recount(desk, queues)
 
 
-def renew(launcher: str) -> int:
-    """Extend the leases of a launcher's workers. Returns how many are still counted as alive."""
+def renew(worker_ids: Collection[int]) -> int:
+    """Extend the leases of workers whose processes live. Returns how many are still counted as alive."""
     until = claims.clock_time() + timedelta(seconds=settings.LEASE_SECONDS)
-    return Worker.objects.filter(launcher=launcher).update(lease_until=until)
+    return Worker.objects.filter(pk__in=worker_ids).update(lease_until=until)
 
 
 def lapsed() -> list[int]:

@@ -145,7 +145,7 @@ def test_nothing_expires_that_was_found_while_the_database_hung(machine, monkeyp
         assert (found.workers, found.leases) == (0, 0), f"{query} hung"
         tick(clock, machine, 14)
         claims.renew([claims.Grant(f"op:{running.pk}", running.token)], 15.0)
-        workforce.renew("launcher")
+        workforce.renew(Worker.objects.values_list("id", flat=True))
         tick(clock, machine, 3)
     assert state_of(running.run) == "running"
 
