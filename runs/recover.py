@@ -113,10 +113,6 @@ def reissue_lost_tickets() -> int:
     """
     late = claims.clock_time() - timedelta(seconds=TICKET_IS_LATE)
     waiting = Op.objects.filter(state=states.ADMITTED, admitted_at__lt=late).order_by("admitted_at")[:200]
-    lost = [
-        ticket
-        for ticket in (tickets.Ticket(op.pk, op.token or 0, op.queue) for op in waiting)
-        if not tickets.is_known(ticket)
-    ]
+    lost = tickets.lost([tickets.Ticket(op.pk, op.token or 0, op.queue) for op in waiting])
     tickets.issue(lost)
     return len(lost)
