@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+LONGEST_DELAY = 365 * 24 * 3600.0  # seconds; an exponential backoff would leave the calendar
+
 
 class Backoff(StrEnum):
     """How the delay grows with each attempt."""
@@ -45,13 +47,13 @@ class RetryPolicy:
 def delay_before_next(
     policy: RetryPolicy | None, attempt: int, spread: Callable[[], float] = random.random
 ) -> float | None:
-    """Seconds to wait before the attempt after `attempt` (counted from 1); None: it was the last.
+    """Seconds to wait before the attempt after `attempt` (counted from 1), a year at most; None: it was the last.
 
     `spread` returns a number from 0 to 1 for the jitter.
     """
     if policy is None or attempt > policy.max_retries:
         return None
-    delay = policy.delay or 0.0
+    delay = min(policy.delay or 0.0, LONGEST_DELAY)
     if policy.backoff is Backoff.LINEAR:
         delay *= attempt
     elif policy.backoff is Backoff.EXPONENTIAL:
@@ -60,4 +62,4 @@ def delay_before_next(
         delay *= spread()
     elif policy.jitter is Jitter.PLUS_MINUS:
         delay *= 2 * spread()
-    return delay
+    return min(delay, LONGEST_DELAY)
