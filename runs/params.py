@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from runs.definitions.checks import is_storable
 
 
 class InvalidParams(ValueError):
@@ -20,7 +23,7 @@ class InvalidParams(ValueError):
 def check(params: type | None, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as JSON, checked and completed with defaults. Text is read as the field's type.
 
-    Raises InvalidParams; unknown names are refused too.
+    Raises InvalidParams; unknown names are refused too, and what a database does not keep.
     """
     if params is None:
         if values:
@@ -35,7 +38,11 @@ def check(params: type | None, values: Mapping[str, Any]) -> dict[str, Any]:
         value = adapter.validate_python(dict(values))
     except ValidationError as error:
         raise InvalidParams(_by_field(error)) from error
-    return adapter.dump_python(value, mode="json")
+    checked = adapter.dump_python(value, mode="json")
+    errors = {name: why for name, entry in checked.items() if (why := _why_not_kept(entry))}
+    if errors:
+        raise InvalidParams(errors)
+    return checked
 
 
 def restore(params: type | None, values: Mapping[str, Any]) -> Any:
@@ -61,3 +68,17 @@ def _by_field(error: ValidationError) -> dict[str, str]:
         name = str(entry["loc"][0]) if entry["loc"] else ""
         found.setdefault(name, f"{entry['msg']} (got {entry['input']!r})" if entry["type"] != "missing" else "required")
     return found
+
+
+def _why_not_kept(value: Any) -> str | None:
+    """What is wrong with a JSON value, or something within it, that a database does not keep. None: nothing."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"not a finite number (got {value!r})"
+    if isinstance(value, str) and not is_storable(value):
+        return f"has a character that no database keeps (got {value!r})"
+    within: list[Any] = []
+    if isinstance(value, dict):
+        within = [*value, *value.values()]
+    elif isinstance(value, list):
+        within = value
+    return next(filter(None, map(_why_not_kept, within)), None)
