@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+QUEUE_RULE = "use letters, digits, '_', '.' and '-'"
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 

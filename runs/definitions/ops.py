@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pools import limits
 from runs import system_tags
-from runs.definitions.checks import NAME, DefinitionError, checked_name, checked_tags
+from runs.definitions.checks import NAME, QUEUE, QUEUE_RULE, DefinitionError, checked_name, checked_tags
 from runs.definitions.composition import building
 from runs.retry import RetryPolicy
 
@@ -140,8 +139,8 @@ def _op_fields(
     checked = checked_tags(tags, where)
     if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
         raise DefinitionError(f"{where}: retry_policy {retry_policy!r} is not allowed: use a RetryPolicy.")
-    if not isinstance(queue, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", queue):
-        raise DefinitionError(f"{where}: queue {queue!r} is not allowed: use letters, digits, '_', '.' and '-'.")
+    if not isinstance(queue, str) or not QUEUE.fullmatch(queue):
+        raise DefinitionError(f"{where}: queue {queue!r} is not allowed: {QUEUE_RULE}.")
     takes_context, inputs, optional = _parameters(fn, where)
     return {
         "name": op_name,

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from runs import schema
+from runs.definitions.checks import QUEUE, QUEUE_RULE
 from runs.launcher import Launcher
 from runs.management.plain_command import PlainCommand
 
@@ -23,7 +24,13 @@ class Command(PlainCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["count"] < 1:
-            raise CommandError(f"--count: {options['count']} is not allowed: use 1 or more.")
+        count, grace, queues = options["count"], options["grace"], options["queue"] or ["default"]
+        if not 1 <= count <= 1000:
+            raise CommandError(f"--count: {count} is not allowed: use 1 to 1000.")
+        if not 0 <= grace < float("inf"):
+            raise CommandError(f"--grace: {grace} is not allowed: use seconds, 0 or more.")
+        for queue in queues:
+            if not QUEUE.fullmatch(queue):
+                raise CommandError(f"--queue: {queue!r} is not allowed: {QUEUE_RULE}.")
         schema.require_current()
-        Launcher(dict.fromkeys(options["queue"] or ["default"], options["count"]), options["grace"]).run()
+        Launcher(dict.fromkeys(queues, count), grace).run()
