@@ -261,6 +261,18 @@ def dies_once(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op(pool="shared")
+def quits(context: dg.OpExecutionContext) -> None:
+    """Ends its process without a word, as a library may."""
+    note(context, "started")
+    os._exit(0)
+
+
+@dg.job(params=Where)
+def one_quits():
+    quits()
+
+
+@dg.op(pool="shared")
 def has_a_child(context: dg.OpExecutionContext) -> None:
     """Waits for a process that it has started."""
     child = subprocess.Popen(["sleep", "3600"])

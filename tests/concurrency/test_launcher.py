@@ -9,6 +9,8 @@ import time
 
 import django_rq
 import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from pools.models import Gate, Hold
 from runs import outputs, recover, states, transitions
@@ -65,6 +67,33 @@ def test_a_killed_op_process_fails_its_attempt_at_once_and_its_retry_policy_appl
     ends(run, "success")
     assert the_op(run).attempt == 2
     assert in_use("pool:shared") == 0
+
+
+def test_an_op_that_ends_its_process_fails_at_once(deployment):
+    """It exits with 0, as after a verdict: nobody but its worker can tell, and the next beat is seconds away."""
+    deployment.worker(1)
+    ends(deployment.launch("one_op"), "success")
+    for _ in range(3):  # one of them would come just before a beat
+        run = deployment.launch("one_quits")
+        deployment.noted("started-quits-1")
+        (deployment.folder / "started-quits-1").unlink()
+        ended = time.monotonic()
+        ends(run, "failure")
+        assert seconds_since(ended) < 2.0
+        assert the_op(run).error == "its process died"
+
+
+def test_a_job_of_somebody_else_on_the_queue_ends_no_worker(deployment):
+    deployment.worker(1)
+    (worker,) = Worker.objects.all()
+    redis = django_rq.get_connection("default")
+    queue = Queue("default", connection=redis, serializer=JSONSerializer)
+    strangers = [queue.enqueue_call("time.time", result_ttl=60), queue.enqueue_call("time.sleep", args=("no number",))]
+    broken = queue.enqueue_call("time.time", result_ttl=60)
+    redis.hset(broken.key, "data", b"not what any serializer wrote")
+    ends(deployment.launch("one_op"), "success")
+    assert [job.get_status() for job in strangers] == ["finished", "failed"]
+    assert [row.pk for row in Worker.objects.all()] == [worker.pk]
 
 
 def test_a_killed_worker_takes_its_op_with_it_and_is_replaced(deployment):
