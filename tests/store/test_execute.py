@@ -327,6 +327,28 @@ def test_code_that_swallows_exceptions_is_interrupted_all_the_same():
 
 
 @pytest.mark.usefixtures("interruptible_process")
+def test_a_second_signal_does_not_interrupt_what_follows_the_first():
+    """The launcher repeats its word until the op has ended: also while the op cleans up, and is given back."""
+    with pytest.raises(interrupts.Interrupted), interrupts.interruptible():
+        try:
+            interrupt()
+        finally:
+            interrupt()
+            cleaned_up = True
+    assert cleaned_up
+    interrupt()
+
+
+@pytest.mark.usefixtures("interruptible_process")
+def test_a_signal_that_comes_while_the_ops_code_is_left_does_not_come_again():
+    left = interrupts.interruptible()
+    left.__enter__()
+    with pytest.raises(interrupts.Interrupted):
+        interrupt()
+    interrupt()  # what entered has not been left yet: nothing has run between the two
+
+
+@pytest.mark.usefixtures("interruptible_process")
 def test_outside_the_ops_code_a_signal_raises_nothing():
     interrupt()
     with pytest.raises(interrupts.Interrupted), interrupts.interruptible():
