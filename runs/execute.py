@@ -6,25 +6,18 @@ import asyncio
 import inspect
 import logging
 import os
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from django.db import close_old_connections, connection
-from django.db.utils import InterfaceError, OperationalError
+from typing import Any
 
 from runs import catalog, graph, interrupts, logs, outputs, params, retry, transitions
 from runs.context import AssetExecutionContext, OpExecutionContext
 from runs.definitions import OpDefinition
+from runs.patience import patiently
 from runs.transitions import Attempt
 from runs.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
 CONTEXT = ""  # no parameter has this name
-DATABASE_PATIENCE = 60.0  # seconds to wait for a database that is away, before the lease decides
-
-T = TypeVar("T")
 
 
 def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | None:
@@ -35,15 +28,16 @@ def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | N
     3. Store what it returned, and form the verdict.
     4. Complete: a guarded write under the same token.
     """
-    started = _patiently(lambda: transitions.start(op_id, token, worker_id, os.getpid()))
+    # The guarded verbs may be called twice while the database is away: the token fences.
+    started = patiently(lambda: transitions.start(op_id, token, worker_id, os.getpid()))
     if started is None:
         return None
     try:
         verdict = _run(started)
     except interrupts.Interrupted:
-        _patiently(lambda: transitions.give_back(op_id, token))
+        patiently(lambda: transitions.give_back(op_id, token))
         return None
-    if not _patiently(lambda: transitions.complete(op_id, token, verdict)):
+    if not patiently(lambda: transitions.complete(op_id, token, verdict)):
         log.warning("op %s: the verdict %s came too late, the attempt is not ours any more", op_id, verdict.state)
         return None
     return verdict
@@ -112,20 +106,3 @@ def _arguments(
 def _in_one_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
-def _patiently(verb: Callable[[], T]) -> T:
-    """Call a guarded verb, again and again while the database is away. Twice is once: the token fences."""
-    give_up = time.monotonic() + DATABASE_PATIENCE
-    pause = 0.1
-    while True:
-        try:
-            return verb()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > give_up:
-                raise
-            log.warning("the database did not answer (%s); trying again", str(error).splitlines()[0])
-            connection.close()
-            close_old_connections()
-            time.sleep(pause)
-            pause = min(pause * 2, 2.0)

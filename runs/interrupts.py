@@ -42,6 +42,7 @@ def interruptible() -> Iterator[None]:
     try:
         _in_op = True
         if _asked:
+            _in_op = False
             raise Interrupted
         yield
     finally:
@@ -49,7 +50,8 @@ def interruptible() -> Iterator[None]:
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:
-    global _asked
+    global _asked, _in_op
     _asked = True
     if _in_op:
+        _in_op = False  # first: a second signal is not to interrupt the op's cleaning up, or its way back in line
         raise Interrupted

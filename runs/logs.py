@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 
-from django.db import Error, connection
+from django.db import connection
 
 from runs import tickets
+from runs.definitions.checks import storable
 from runs.models import LogLine
 from runs.transitions import Attempt
 
@@ -41,10 +42,13 @@ class Capture:
         self._streams: dict[int, _Stream] = {}
         self._wake_read, self._wake_write = -1, -1
         self._stopping = False
+        self._pid = 0
 
     def start(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        self._pid = os.getpid()
+        self._outside = os.dup(2)  # for what is to be said about the capture itself
         root = logging.getLogger()
         self._root_handlers, root.handlers = root.handlers, [self._handler]
         self._level, self.logger.level = self.logger.level, logging.DEBUG
@@ -76,9 +80,16 @@ class Capture:
         logging.getLogger().handlers = self._root_handlers
         self.logger.level = self._level
         self._write()
+        os.close(self._outside)
 
     def say(self, at: datetime, level: str, text: str) -> None:
-        """Keep a text, line by line. Called from the op's threads; waits while too much is unwritten."""
+        """Keep a text, line by line. Called from the op's threads; waits while too much is unwritten.
+
+        A process that the op forked has no pump: it says it where ours listens.
+        """
+        if os.getpid() != self._pid:
+            os.write(2, f"{text}\n".encode(errors="replace"))
+            return
         with self._room:
             if threading.current_thread() is not self._pump:
                 self._room.wait_for(lambda: len(self._lines) < MOST_WAITING or self._stopping)
@@ -98,7 +109,7 @@ class Capture:
                 attempt=self.attempt.number,
                 at=at,
                 level=level,
-                text=text.replace("\0", "�"),
+                text=storable(text),
             )
         )
 
@@ -131,11 +142,17 @@ class Capture:
             return
         try:
             LogLine.objects.bulk_create(lines, batch_size=200)
-        except Error as error:
-            print(f"{len(lines)} log lines of op {self.attempt.op_id} are lost: {error}", file=sys.__stderr__)
+        except Exception as error:  # whatever it is: the pump goes on, and the op too
+            self._say_outside(f"{len(lines)} log lines of op {self.attempt.op_id} are lost: {error}")
             connection.close()
             return
         tickets.announce({f"log:{self.attempt.run_id}"})
+
+    def _say_outside(self, text: str) -> None:
+        try:
+            os.write(self._outside, f"{text}\n".encode(errors="replace"))
+        except OSError:
+            pass  # nobody listens
 
 
 class _Handler(logging.Handler):
@@ -146,8 +163,11 @@ class _Handler(logging.Handler):
         self._capture = capture
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        self._capture.say(datetime.fromtimestamp(record.created, UTC), record.levelname[:10], text)
+        try:
+            text = self.format(record)
+            self._capture.say(datetime.fromtimestamp(record.created, UTC), record.levelname[:10], text)
+        except Exception:
+            self.handleError(record)
 
 
 class _Stream:

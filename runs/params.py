@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from runs.definitions.checks import is_storable
 
 
 class InvalidParams(ValueError):
@@ -26,7 +29,8 @@ class UnusableParams(Exception):
 def check(params: type | None, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as JSON, checked and completed with defaults. Text is read as the field's type.
 
-    Raises InvalidParams; unknown names are refused too. Guaranteed: `restore` takes what is returned.
+    Raises InvalidParams; unknown names are refused too, and what a database does not keep. Guaranteed: `restore` takes
+    what is returned.
     """
     if params is None:
         if values:
@@ -46,6 +50,9 @@ def check(params: type | None, values: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidParams(_by_field(error)) from error
     except Exception as error:  # of the author's own code, a validator or __post_init__; or nested too deeply
         raise InvalidParams({"": f"not accepted: {type(error).__name__}: {error}"}) from error
+    errors = {name: why for name, entry in checked.items() if (why := _why_not_kept(entry))}
+    if errors:
+        raise InvalidParams(errors)
     return checked
 
 
@@ -152,3 +159,17 @@ def _by_field(error: ValidationError) -> dict[str, str]:
         name = str(entry["loc"][0]) if entry["loc"] else ""
         found.setdefault(name, f"{entry['msg']} (got {entry['input']!r})" if entry["type"] != "missing" else "required")
     return found
+
+
+def _why_not_kept(value: Any) -> str | None:
+    """What is wrong with a JSON value, or something within it, that a database does not keep. None: nothing."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"not a finite number (got {value!r})"
+    if isinstance(value, str) and not is_storable(value):
+        return f"has a character that no database keeps (got {value!r})"
+    within: list[Any] = []
+    if isinstance(value, dict):
+        within = [*value, *value.values()]
+    elif isinstance(value, list):
+        within = value
+    return next(filter(None, map(_why_not_kept, within)), None)

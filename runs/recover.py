@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
 
 from pools import claims
+from pools.claims import Grant
 from runs import states, tickets, transitions, workforce
 from runs.models import Op
 
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TICKET_IS_LATE = 2.0  # seconds after which an op that was admitted and has not started is looked into
 SWEEP_EVERY = 60.0
-GAP = 5.0  # seconds between two passes that mean that the machine slept
+GAP = 5.0  # seconds between two looks at the time that mean that the machine slept, or the database hung
 
 
 @dataclass
@@ -39,52 +41,67 @@ class Findings:
 class Clock:
     """Makes passes. Expires nothing until it and the database have both been up for one whole lease.
 
-    While a laptop slept, or the database was away, nobody could renew: their leases look run out and
+    While a laptop slept, or the database was away or hung, nobody could renew: their leases look run out and
     the work may be fine. After a gap, everybody gets one lease's time to renew.
     """
 
     def __init__(self) -> None:
         self._awake_since = time.time()
-        self._last_pass = time.time()
+        self._last_look = time.time()
         self._swept = 0.0
 
     def one_pass(self) -> Findings:
         """Look for what no event tells of, and see to it."""
-        now = time.time()
-        if not 0 <= now - self._last_pass <= GAP:
-            log.warning("%.0f s since the last pass: leases get time to be renewed", now - self._last_pass)
-            self._awake_since = now
-        self._last_pass = now
+        self._notice_a_gap()
         found = Findings()
         found.retries = transitions.retry_due()
         found.tickets = reissue_lost_tickets()
         found.lanes = claims.drain()
-        if self._trusts_leases(now):
-            found.workers = workforce.dismiss_lapsed()
-            found.leases = expire_leases()
-        if now - self._swept > SWEEP_EVERY:
+        silent, lapsed = workforce.lapsed(), claims.lapsed()
+        if (silent or lapsed) and self._trusts_leases():
+            found.workers = workforce.dismiss_lapsed(silent)
+            found.leases = expire_leases(lapsed)
+        if self._last_look - self._swept > SWEEP_EVERY:
             claims.sweep()
-            self._swept = now
+            self._swept = self._last_look
         return found
 
     def database_was_away(self) -> None:
         """Told by whoever calls `one_pass` when it raised."""
         self._awake_since = time.time()
 
-    def _trusts_leases(self, now: float) -> bool:
-        if now - self._awake_since < settings.LEASE_SECONDS:
-            return False
-        return claims.server_uptime() >= settings.LEASE_SECONDS
+    def _trusts_leases(self) -> bool:
+        """Whether what looks run out has. Asked once it was found: the database may have hung until then."""
+        database_is_up = claims.server_uptime() >= settings.LEASE_SECONDS
+        self._notice_a_gap()
+        return database_is_up and self._last_look - self._awake_since >= settings.LEASE_SECONDS
+
+    def _notice_a_gap(self) -> None:
+        now = time.time()
+        if not 0 <= now - self._last_look <= GAP:
+            log.warning("%.0f s since the last look: leases get time to be renewed", now - self._last_look)
+            self._awake_since = now
+        self._last_look = now
 
 
-def expire_leases() -> int:
-    """Take back the slots of every lease that ran out. Returns how many."""
+def expire_leases(lapsed: Sequence[Grant] | None = None) -> int:
+    """Take back the slots of leases that ran out: of these, or of all. Returns how many.
+
+    One that can't be taken back is no reason to leave the others.
+    """
     expired = 0
-    for grant in claims.lapsed():
-        with claims.desk() as desk:
-            if desk.expire(grant.holder, grant.token):
-                expired += 1
-                log.warning("%s: its lease ran out; its slots are free", grant.holder)
+    for grant in claims.lapsed() if lapsed is None else lapsed:
+        try:
+            with claims.desk() as desk:
+                taken_back = desk.expire(grant.holder, grant.token)
+        except claims.AWAY:
+            raise
+        except Exception:
+            log.exception("%s: its lease ran out, and its slots can't be taken back", grant.holder)
+            continue
+        if taken_back:
+            expired += 1
+            log.warning("%s: its lease ran out; its slots are free", grant.holder)
     return expired
 
 
@@ -96,10 +113,6 @@ def reissue_lost_tickets() -> int:
     """
     late = claims.clock_time() - timedelta(seconds=TICKET_IS_LATE)
     waiting = Op.objects.filter(state=states.ADMITTED, admitted_at__lt=late).order_by("admitted_at")[:200]
-    lost = [
-        ticket
-        for ticket in (tickets.Ticket(op.pk, op.token or 0, op.queue) for op in waiting)
-        if not tickets.is_known(ticket)
-    ]
+    lost = tickets.lost([tickets.Ticket(op.pk, op.token or 0, op.queue) for op in waiting])
     tickets.issue(lost)
     return len(lost)

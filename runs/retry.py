@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MOST_RETRIES = 2**31 - 1
-LONGEST_DELAY = 30 * 24 * 60 * 60  # seconds
+MOST_DELAY = 30 * 24 * 60 * 60  # seconds that an author may write
+LONGEST_DELAY = 365 * 24 * 3600.0  # seconds; an exponential backoff would leave the calendar
 
 
 class Backoff(StrEnum):
@@ -42,8 +43,8 @@ class RetryPolicy:
         )
         self._expect(
             "delay",
-            self.delay is None or (type(self.delay) in (int, float) and 0 <= self.delay <= LONGEST_DELAY),
-            f"seconds, 0 to {LONGEST_DELAY} (30 days)",
+            self.delay is None or (type(self.delay) in (int, float) and 0 <= self.delay <= MOST_DELAY),
+            f"seconds, 0 to {MOST_DELAY} (30 days)",
         )
         self._expect(
             "backoff",
@@ -64,13 +65,13 @@ class RetryPolicy:
 def delay_before_next(
     policy: RetryPolicy | None, attempt: int, spread: Callable[[], float] = random.random
 ) -> float | None:
-    """Seconds to wait before the attempt after `attempt` (counted from 1); None: it was the last.
+    """Seconds to wait before the attempt after `attempt` (counted from 1), a year at most; None: it was the last.
 
     `spread` returns a number from 0 to 1 for the jitter.
     """
     if policy is None or attempt > policy.max_retries:
         return None
-    delay = policy.delay or 0.0
+    delay = min(policy.delay or 0.0, LONGEST_DELAY)
     if policy.backoff is Backoff.LINEAR:
         delay *= attempt
     elif policy.backoff is Backoff.EXPONENTIAL:
@@ -79,4 +80,4 @@ def delay_before_next(
         delay *= spread()
     elif policy.jitter is Jitter.PLUS_MINUS:
         delay *= 2 * spread()
-    return delay
+    return min(delay, LONGEST_DELAY)

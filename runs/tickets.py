@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import django_rq
 import redis
@@ -24,6 +24,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PERFORM = "runs.worker.perform"  # what a ticket calls
 CHANGES = "sluice:changes"  # the channel of what changed, a JSON list of topics a message
@@ -99,12 +101,16 @@ def issue(tickets: Sequence[Ticket]) -> None:
         _tell_redis(enqueue, f"{len(tickets)} tickets wait for the clock")
 
 
-def is_known(ticket: Ticket) -> bool:
-    """Whether Redis knows of a ticket. While Redis does not answer, nothing is known to be lost: True."""
-    try:
-        return Job.exists(ticket.job_id, connection=connection())
-    except (redis.RedisError, OSError):
-        return True
+def lost(tickets: Sequence[Ticket]) -> list[Ticket]:
+    """Those of the tickets that Redis does not know. While it does not answer, none is known to be lost."""
+
+    def look(client: redis.Redis) -> list[Ticket]:
+        with client.pipeline(transaction=False) as pipe:
+            for ticket in tickets:
+                pipe.exists(Job.key_for(ticket.job_id))
+            return [ticket for ticket, is_known in zip(tickets, pipe.execute(), strict=True) if not is_known]
+
+    return (_tell_redis(look, "no ticket is taken for lost") if tickets else None) or []
 
 
 def announce(topics: Iterable[str]) -> None:
@@ -125,12 +131,14 @@ def interrupt(running: Sequence[tuple[str, int]]) -> None:
         _tell_redis(publish, "launchers will find the ops to interrupt")
 
 
-def _tell_redis(say: Any, consequence: str) -> None:
+def _tell_redis(say: Callable[[redis.Redis], T], consequence: str) -> T | None:
+    """Tell Redis, or ask it. None: it did not answer, or is left alone since it did not."""
     global _silent_until
     if time.monotonic() < _silent_until:
-        return
+        return None
     try:
-        say(connection())
+        return say(connection())
     except (redis.RedisError, OSError) as error:
         _silent_until = time.monotonic() + RESPITE
         log.warning("Redis did not answer (%s): %s", error, consequence)
+        return None

@@ -136,7 +136,8 @@ def start(op_id: int, token: int, worker_id: int | None, pid: int) -> Attempt | 
     """An admitted op is about to run in this process. None: the ticket is stale, drop it silently.
 
     1. Renew the slots under the ticket's token: no slots, no start.
-    2. Make the attempt ours by a guarded write that names the same token.
+    2. Make the attempt ours by a guarded write that names the same token; or find that it is ours already, when
+       this is called again because the answer was lost.
     3. Read what the attempt needs to know of its run.
     Holds come before ops: expiry and cancel take them in the same order and never wait in a circle.
     """
@@ -148,6 +149,10 @@ def start(op_id: int, token: int, worker_id: int | None, pid: int) -> Attempt | 
             " worker_id = %s, pid = %s, ended_at = NULL, retry_at = NULL, error = ''"
             " WHERE id = %s AND token = %s AND state = 'admitted' RETURNING run_id, key, attempt",
             [seconds(0), worker_id, pid, op_id, token],
+        ) or rows(
+            "SELECT run_id, key, attempt FROM runs_op"
+            " WHERE id = %s AND token = %s AND state = 'running' AND worker_id = %s AND pid = %s",
+            [op_id, token, worker_id, pid],
         )
         if not started:
             return None

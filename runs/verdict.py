@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runs import states
+from runs.definitions.checks import storable
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,13 @@ class Verdict:
     @classmethod
     def failure(cls, error: str, retry_in: float | None = None) -> Verdict:
         """A failed attempt; with `retry_in`, one that is tried again."""
-        return cls(states.FAILURE if retry_in is None else states.UP_FOR_RETRY, error[:500], retry_in=retry_in)
+        return cls(states.FAILURE if retry_in is None else states.UP_FOR_RETRY, _kept(error), retry_in=retry_in)
 
     @classmethod
     def canceled(cls, error: str = "canceled") -> Verdict:
-        return cls(states.CANCELED, error[:500])
+        return cls(states.CANCELED, _kept(error))
+
+
+def _kept(error: str) -> str:
+    """The part of an error's text that is kept: a verdict that can't be written is none."""
+    return storable(error[:500])

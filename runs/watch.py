@@ -7,44 +7,33 @@ database does not answer, the wait goes on for a minute.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
 
 import redis
-from django.db import connection
-from django.db.utils import InterfaceError, OperationalError
 
 from runs import tickets
 from runs.models import Run
-
-log = logging.getLogger(__name__)
+from runs.patience import patiently
 
 LOOK_EVERY = 1.0  # seconds
-DATABASE_PATIENCE = 60.0
 
 
 def until_over(run_id: int, looked: Callable[[Run], None] = lambda run: None) -> Run:
     """Return the run once it is over. `looked` is called with every state of it that was seen.
 
-    Raises Run.DoesNotExist when it is not there, and OperationalError when the database stays away.
+    Raises Run.DoesNotExist when it is not there, and the database's error when it stays away.
     """
-    silent_since: float | None = None
+
+    def look() -> Run:
+        run = Run.objects.get(pk=run_id)
+        looked(run)
+        return run
+
     with Ear() as ear:
         while True:
-            try:
-                run = Run.objects.get(pk=run_id)
-                looked(run)
-                silent_since = None
-            except (OperationalError, InterfaceError) as error:
-                silent_since = silent_since or time.monotonic()
-                if time.monotonic() - silent_since > DATABASE_PATIENCE:
-                    raise
-                log.warning("the database did not answer: %s", str(error).strip().splitlines()[0])
-                connection.close()
-                time.sleep(LOOK_EVERY)
-                continue
+            run = patiently(look)
             if run.over:
                 return run
             ear.wait_for(f"run:{run_id}", LOOK_EVERY)

@@ -7,6 +7,7 @@ which ends with the worker if the worker dies.
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 from typing import Any
@@ -22,9 +23,12 @@ from rq.serializers import JSONSerializer
 from runs import execute, interrupts, tickets
 from runs.parentage import die_with
 
-HORSE_DIED = signal.SIGUSR2  # a worker tells its launcher that an op's process was killed
+HORSE_DIED = signal.SIGUSR2  # a worker tells its launcher that an op's process ended before its op did
 
 _worker_id: int | None = None  # this process's row, inherited by the processes that it forks
+_op_ended = mmap.mmap(
+    -1, 1
+)  # a byte that a worker shares with the processes that it forks; 1: the op was seen to its end
 
 
 class Worker(RQWorker):
@@ -36,7 +40,8 @@ class Worker(RQWorker):
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Note whose process it is: a word to interrupt an op may come when it has ended and the next one runs."""
-        self._op_id = job.args[0]
+        self._op_id = _op_of(job)
+        _op_ended[0] = 0
         super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
@@ -63,15 +68,18 @@ class Worker(RQWorker):
             except ProcessLookupError:
                 pass  # it has just ended
 
-    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        os.kill(os.getppid(), HORSE_DIED)
-        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """Tell the launcher to see to the op of a process that was killed, or that the op's own code ended."""
+        ended = super().wait_for_horse()
+        if not _op_ended[0]:
+            os.kill(os.getppid(), HORSE_DIED)
+        return ended
 
 
 def work(name: str, queue: str, worker_id: int) -> None:
     """Be a worker until told to stop. Called in a new child of the launcher."""
-    global _worker_id
-    _worker_id = worker_id
+    global _worker_id, _op_ended
+    _worker_id, _op_ended = worker_id, mmap.mmap(-1, 1)
     interrupts.ignore()
     connection = tickets.connect()
     tickets.connection()  # made before the forks, so that every op's process finds it
@@ -90,5 +98,14 @@ def perform(op_id: int, token: int) -> None:
     """What a ticket calls, in a process of its own: run the op that was admitted under this token."""
     try:
         execute.attempt(op_id, token, _worker_id)
+        _op_ended[0] = 1
     finally:
         connections.close_all()
+
+
+def _op_of(job: Job) -> int:
+    """The op that a ticket names; 0 for whatever else somebody has put on our queue."""
+    try:
+        return int(job.args[0]) if job.func_name == tickets.PERFORM else 0
+    except Exception:  # it can't be read, or names nothing
+        return 0

@@ -7,7 +7,7 @@ queue opens wider in the same transaction; when they go, it narrows before the s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import psutil
@@ -72,10 +72,10 @@ def dismiss(worker_ids: Sequence[int]) -> None:
         _recount(desk, queues)
 
 
-def renew(launcher: str) -> int:
-    """Extend the leases of a launcher's workers. Returns how many are still counted as alive."""
+def renew(worker_ids: Collection[int]) -> int:
+    """Extend the leases of workers whose processes live. Returns how many are still counted as alive."""
     until = claims.clock_time() + timedelta(seconds=settings.LEASE_SECONDS)
-    return Worker.objects.filter(launcher=launcher).update(lease_until=until)
+    return Worker.objects.filter(pk__in=worker_ids).update(lease_until=until)
 
 
 def lapsed() -> list[int]:
@@ -83,12 +83,12 @@ def lapsed() -> list[int]:
     return list(Worker.objects.filter(lease_until__lt=claims.clock_time()).values_list("id", flat=True))
 
 
-def dismiss_lapsed() -> int:
-    """Count workers as gone whose launcher has not been heard of. Returns how many."""
-    if not lapsed():
+def dismiss_lapsed(worker_ids: Sequence[int]) -> int:
+    """Count those of these workers as gone whose lease has still run out. Returns how many."""
+    if not worker_ids:
         return 0
     with claims.desk() as desk:
-        gone = Worker.objects.filter(lease_until__lt=desk.now)
+        gone = Worker.objects.filter(pk__in=worker_ids, lease_until__lt=desk.now)
         queues = set(gone.values_list("queue", flat=True))
         count, _ = gone.delete()
         _recount(desk, queues)

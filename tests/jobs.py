@@ -260,6 +260,32 @@ def dies_once(context: dg.OpExecutionContext) -> None:
     wait_for_go(context)
 
 
+@dg.op(pool="shared")
+def quits(context: dg.OpExecutionContext) -> None:
+    """Ends its process without a word, as a library may."""
+    note(context, "started")
+    os._exit(0)
+
+
+@dg.job(params=Where)
+def one_quits():
+    quits()
+
+
+@dg.op(pool="shared")
+def has_a_child(context: dg.OpExecutionContext) -> None:
+    """Waits for a process that it has started."""
+    child = subprocess.Popen(["sleep", "3600"])
+    (Path(context.params.folder) / "child").write_text(str(child.pid))
+    note(context, "started")
+    child.wait()
+
+
+@dg.job(params=Where)
+def one_has_a_child():
+    has_a_child()
+
+
 @dg.job(params=Where)
 def one_waits():
     waits()

@@ -21,6 +21,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turn: int | None = None  # the file descriptor, while it is our turn
+        self._taken_by = 0  # the process whose turn it is: a fork inherits the descriptor, not the turn
 
     def _start_transaction_under_autocommit(self) -> None:
         self._take_turn()
@@ -48,6 +49,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _take_turn(self) -> None:
         """Wait for the lock. A descriptor of its own each time: one that a fork shared would lock for both."""
+        if self._turn is not None and self._taken_by != os.getpid():
+            self._give_turn()
         if self._turn is not None or self.is_in_memory_db():
             return
         turn = os.open(f"{self.settings_dict['NAME']}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -56,9 +59,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except BaseException:
             os.close(turn)
             raise
-        self._turn = turn
+        self._turn, self._taken_by = turn, os.getpid()
 
     def _give_turn(self) -> None:
+        """Unlock, then close: a process forked meanwhile has the file open too, and closing ours would leave it locked.
+
+        That process only closes: unlocking there would end its parent's turn.
+        """
         if self._turn is not None:
             turn, self._turn = self._turn, None
+            if self._taken_by == os.getpid():
+                fcntl.flock(turn, fcntl.LOCK_UN)
             os.close(turn)

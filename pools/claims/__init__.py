@@ -14,9 +14,10 @@ or its lease runs out.
 from pools.claims.board import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
-from pools.claims.lock import clock_time, server_uptime
+from pools.claims.lock import AWAY, clock_time, server_uptime
 
 __all__ = [
+    "AWAY",
     "Ask",
     "Desk",
     "Grant",

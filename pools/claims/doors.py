@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+from django.db import connection
 
 from pools.claims import store
 from pools.claims.board import Desk
 from pools.claims.kinds import Grant
 from pools.claims.lock import admission_lock, clock_sql, clock_time, rows, seconds, stamp, table
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -16,7 +21,8 @@ def desk() -> Iterator[Desk]:
     """Open a desk in a transaction of its own, under the admission lock.
 
     On leaving, whoever fits is admitted and their holders are told, in the same transaction. An exception
-    undoes everything. What one transaction did not get to look at is done in further ones at once.
+    undoes everything. What one transaction did not get to look at is done in further ones at once; if that
+    fails it is left to the clock, as the caller's transaction did not.
     Raises RuntimeError inside another transaction: the lock comes first.
     """
     with admission_lock() as now:
@@ -24,7 +30,11 @@ def desk() -> Iterator[Desk]:
         yield open_desk
         open_desk.close()
     if open_desk.left_dirty:
-        drain()
+        try:
+            drain()
+        except Exception:
+            log.exception("lanes are left to the clock")
+            connection.close_if_unusable_or_obsolete()
 
 
 def drain() -> int:

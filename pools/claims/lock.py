@@ -16,10 +16,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.utils import OperationalError
+from django.db.utils import InterfaceError, InternalError, OperationalError
 
 ADMISSION_LOCK = 0x51_75_6C_63_65  # any number, the same in every process of a deployment
 TRIES = 8
+
+# What the database raises when it does not answer, or cut us off: whoever may try again does. PostgreSQL ends a
+# transaction that was idle for too long, because its process was frozen perhaps, by what Django calls an InternalError.
+AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 @contextmanager

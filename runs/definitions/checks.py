@@ -12,6 +12,7 @@ LONGEST_NAME = 200
 QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 MADE = "__sluice_made__"  # where a module notes what was made in it
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class DefinitionError(Exception):
@@ -63,7 +64,12 @@ def checked_tags(tags: Any, where: str) -> dict[str, str]:
 
 def is_storable(text: str) -> bool:
     """Whether every database keeps this text: PostgreSQL refuses NUL, and nobody can write half a surrogate pair."""
-    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+    return not _UNSTORABLE.search(text)
+
+
+def storable(text: str) -> str:
+    """The text as every database keeps it, with a replacement character for what none does."""
+    return _UNSTORABLE.sub("�", text)
 
 
 def note(definition: Any, namespace: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ import time
 
 import django_rq
 import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from pools.models import Gate, Hold
 from runs import outputs, recover, states, transitions
@@ -67,6 +69,33 @@ def test_a_killed_op_process_fails_its_attempt_at_once_and_its_retry_policy_appl
     assert in_use("pool:shared") == 0
 
 
+def test_an_op_that_ends_its_process_fails_at_once(deployment):
+    """It exits with 0, as after a verdict: nobody but its worker can tell, and the next beat is seconds away."""
+    deployment.worker(1)
+    ends(deployment.launch("one_op"), "success")
+    for _ in range(3):  # one of them would come just before a beat
+        run = deployment.launch("one_quits")
+        deployment.noted("started-quits-1")
+        (deployment.folder / "started-quits-1").unlink()
+        ended = time.monotonic()
+        ends(run, "failure")
+        assert seconds_since(ended) < 2.0
+        assert the_op(run).error == "its process died"
+
+
+def test_a_job_of_somebody_else_on_the_queue_ends_no_worker(deployment):
+    deployment.worker(1)
+    (worker,) = Worker.objects.all()
+    redis = django_rq.get_connection("default")
+    queue = Queue("default", connection=redis, serializer=JSONSerializer)
+    strangers = [queue.enqueue_call("time.time", result_ttl=60), queue.enqueue_call("time.sleep", args=("no number",))]
+    broken = queue.enqueue_call("time.time", result_ttl=60)
+    redis.hset(broken.key, "data", b"not what any serializer wrote")
+    ends(deployment.launch("one_op"), "success")
+    assert [job.get_status() for job in strangers] == ["finished", "failed"]
+    assert [row.pk for row in Worker.objects.all()] == [worker.pk]
+
+
 def test_a_killed_worker_takes_its_op_with_it_and_is_replaced(deployment):
     launcher = deployment.worker(2)
     run = deployment.launch("one_waits")
@@ -83,6 +112,25 @@ def test_a_killed_worker_takes_its_op_with_it_and_is_replaced(deployment):
     for again in [deployment.launch("one_op") for _ in range(4)]:
         ends(again, "success")
     assert launcher.terminate() == 0
+
+
+@pytest.mark.parametrize("victim", ["op", "worker", "launcher"])
+def test_what_a_dead_op_started_is_gone_when_its_slots_are_free(deployment, victim):
+    launcher = deployment.worker(1)
+    run = deployment.launch("one_has_a_child")
+    horse, child = deployment.noted("started-has_a_child-1"), deployment.noted("child")
+    assert is_there(child)
+    if victim == "launcher":
+        launcher.kill()
+        deployment.worker(1)
+    else:
+        os.kill({"op": horse, "worker": the_op(run).worker.pid}[victim], signal.SIGKILL)
+    try:
+        ends(run, "failure", 2 * AT_ONCE)
+        assert not is_there(child), "it works on without a slot"
+    finally:
+        if is_there(child):
+            os.kill(child, signal.SIGKILL)
 
 
 def killed_launcher(deployment):
@@ -155,24 +203,42 @@ def test_a_launcher_that_is_stopped_gives_running_ops_back_and_uses_no_attempt(d
 
 
 def test_with_grace_running_ops_may_end(deployment):
-    launcher = deployment.worker(1, grace=60.0)
-    run, next_in_line = deployment.launch("one_waits"), deployment.launch("one_op")
+    launcher = deployment.worker(2, grace=60.0)
+    run = deployment.launch("one_waits")
     deployment.noted("started-waits-1")
     launcher.process.terminate()
-    wait_for(lambda: not Worker.objects.exists(), "the workers are not counted out", AT_ONCE)
-    assert state_of(run) == "running"
+    wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", AT_ONCE)
+    next_in_line = deployment.launch("one_op")
+    assert (state_of(run), state_of(next_in_line)) == ("running", "ready")
     deployment.go()
     ends(run, "success")
     assert launcher.wait(PATIENCE) == 0
-    assert state_of(next_in_line) == "ready"  # nobody took it
+    assert not Worker.objects.exists()
+    assert Gate.objects.get(key="workers:default").limit == 0
+    assert (state_of(next_in_line), the_op(next_in_line).attempt) == ("ready", 0)  # nobody took it
+
+
+def test_a_launcher_that_stops_with_grace_leaves_the_workers_of_others_their_work(deployment):
+    stopping = deployment.worker(1, grace=60.0)
+    run = deployment.launch("one_waits")
+    deployment.noted("started-waits-1")
+    deployment.worker(1)
+    stopping.process.terminate()
+    for next_in_line in [deployment.launch("one_op") for _ in range(3)]:
+        ends(next_in_line, "success", 2 * AT_ONCE)
+    assert state_of(run) == "running"
+    deployment.go()
+    ends(run, "success")
+    assert stopping.wait(PATIENCE) == 0
+    assert Gate.objects.get(key="workers:default").limit == Worker.objects.count() == 1
 
 
 def test_a_second_stop_ends_the_grace(deployment):
-    launcher = deployment.worker(1, grace=60.0)
+    launcher = deployment.worker(2, grace=60.0)
     run = deployment.launch("one_sleeps")
     deployment.noted("started-sleeps-1")
     launcher.process.terminate()
-    wait_for(lambda: not Worker.objects.exists(), "the workers are not counted out", AT_ONCE)
+    wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", AT_ONCE)
     launcher.process.terminate()
     assert launcher.wait(4.0 + AT_ONCE) == 0
     assert (state_of(run), the_op(run).attempt) == ("ready", 0)

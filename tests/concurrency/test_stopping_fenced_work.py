@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from runs import transitions
+from runs import recover, transitions
 from runs.launcher import Child, Launcher
 from runs.models import Op, Worker
 from runs.verdict import Verdict
-from tests.builders import admitted_op
+from tests.builders import admitted_op, end, lapse
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,3 +80,27 @@ def test_an_op_that_was_fenced_is_killed_when_it_has_not_ended_by_itself(
     launcher.before_renewal = lambda: None
     launcher._beat()
     assert not is_there(process)
+
+
+def test_an_op_whose_lease_ran_out_between_two_beats_is_killed(
+    running: tuple[OneProcess, Op], process: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was first, and the op is tried again elsewhere, perhaps: two attempts at once would be one too many."""
+    launcher, op = running
+    monkeypatch.setattr("runs.launcher.URGENT", 0.0)
+    launcher._beat()
+    lapse(op)
+    assert recover.expire_leases() == 1
+    launcher._beat()
+    launcher._beat()
+    assert not is_there(process)
+
+
+def test_an_op_that_ended_between_two_beats_is_left_to_finish_in_peace(
+    running: tuple[OneProcess, Op], process: int
+) -> None:
+    launcher, op = running
+    launcher._beat()
+    end(op)
+    launcher._beat()
+    assert is_there(process)

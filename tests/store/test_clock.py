@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pools import claims
-from pools.models import Lane
-from runs import recover, tickets
-from runs.models import Op
+from pools.models import Hold, Lane
+from runs import recover, tickets, transitions, workforce
+from runs.models import Op, Worker
 from tests.builders import (
     admitted_op,
     carry_out_all,
@@ -126,6 +126,50 @@ def test_nothing_expires_until_the_database_has_been_up_for_one_lease(machine, m
     assert tick(clock, machine, 1)[0].leases == 1
 
 
+def test_nothing_expires_that_was_found_while_the_database_hung(machine, monkeypatch):
+    """Nobody could renew meanwhile, and the pass goes on before they do."""
+    running = running_op()
+    clock = recover.Clock()
+    tick(clock, machine, 16)
+
+    def hangs():
+        machine.passes(60)
+        for leases in (Hold.objects, Worker.objects):
+            leases.update(lease_until=datetime.now(UTC) - timedelta(seconds=45))
+
+    for query in ("drain", "clock_time", "lapsed", "server_uptime"):
+        with monkeypatch.context() as hung:
+            real = getattr(claims, query)
+            hung.setattr(claims, query, lambda real=real: hangs() or real())
+            found = clock.one_pass()
+        assert (found.workers, found.leases) == (0, 0), f"{query} hung"
+        tick(clock, machine, 14)
+        claims.renew([claims.Grant(f"op:{running.pk}", running.token)], 15.0)
+        workforce.renew(Worker.objects.values_list("id", flat=True))
+        tick(clock, machine, 3)
+    assert state_of(running.run) == "running"
+
+
+def test_an_expiry_that_fails_is_no_reason_to_leave_the_others(machine, monkeypatch):
+    first, second = running_op(), running_op()
+    clock = recover.Clock()
+    tick(clock, machine, 16)
+    lapse(first)
+    lapse(second)
+    real = transitions._verdict_on_lost
+
+    def fails_for_the_first(op_row, reason):
+        if op_row.id == first.pk:
+            raise OverflowError("date value out of range")
+        return real(op_row, reason)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(transitions, "_verdict_on_lost", fails_for_the_first)
+        assert tick(clock, machine, 1)[0].leases == 1
+    assert (state_of(first.run), state_of(second.run)) == ("running", "failure")
+    assert tick(clock, machine, 1)[0].leases == 1
+
+
 def test_the_database_says_how_long_it_has_been_up():
     assert claims.server_uptime() > 0
 
@@ -159,7 +203,7 @@ def test_two_clocks_do_no_harm(machine):
     clocks = [recover.Clock(), recover.Clock()]
     machine.passes(16)
     for clock in clocks:
-        clock._last_pass = machine.now
+        clock._last_look = machine.now
     assert [clock.one_pass().leases for clock in clocks] == [1, 0]
 
 
@@ -179,7 +223,7 @@ def ticket(op_row):
 def test_a_ticket_that_redis_knows_is_not_issued_again():
     op_row = admitted_op()
     late(op_row)
-    assert tickets.is_known(ticket(op_row))
+    assert tickets.lost([ticket(op_row)]) == []
     assert recover.reissue_lost_tickets() == 0
 
 
@@ -187,9 +231,9 @@ def test_a_ticket_that_redis_lost_is_issued_again():
     op_row = admitted_op()
     late(op_row)
     tickets.connection().flushdb()
-    assert not tickets.is_known(ticket(op_row))
+    assert tickets.lost([ticket(op_row)]) == [ticket(op_row)]
     assert recover.reissue_lost_tickets() == 1
-    assert tickets.is_known(ticket(op_row))
+    assert tickets.lost([ticket(op_row)]) == []
     assert recover.reissue_lost_tickets() == 0
 
 

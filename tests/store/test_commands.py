@@ -20,6 +20,7 @@ from pools import sizing
 from pools.models import Change, Pool, PoolSettings
 from pools.sizing import Author
 from runs import catalog, launch, run_limits, states, tickets, watch, workforce
+from runs.launcher import Launcher
 from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.tag_limits import TagLimit
 from tests import servers
@@ -491,6 +492,25 @@ def test_a_reader_that_has_had_enough_is_no_error(manage: Any, database_url: str
     )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--count", "0"], "--count: 0 is not allowed: use 1 to 1000."),
+        (["--count", "1000000"], "--count: 1000000 is not allowed: use 1 to 1000."),
+        (["--grace", "-1"], "--grace: -1.0 is not allowed: use seconds, 0 or more."),
+        (["--grace", "nan"], "--grace: nan is not allowed: use seconds, 0 or more."),
+        (["--grace", "inf"], "--grace: inf is not allowed: use seconds, 0 or more."),
+        (["--queue", "gpu", "--queue", "a b"], "--queue: 'a b' is not allowed: use letters, digits, '_', '.' and '-'."),
+        (["--queue", ""], "--queue: '' is not allowed: use letters, digits, '_', '.' and '-'."),
+    ],
+)
+def test_a_launcher_that_is_told_nonsense_says_so_and_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], line: str
+) -> None:
+    monkeypatch.setattr(Launcher, "run", lambda self: pytest.fail("it was started"))
+    assert refused("worker", *arguments) == [line]
 
 
 def test_wait_ends_with_the_run_and_exits_0_on_success(manage: Any, worker: None) -> None:

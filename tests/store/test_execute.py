@@ -7,6 +7,7 @@ import signal
 import threading
 
 import pytest
+from django.db.utils import OperationalError
 
 from runs import catalog, execute, interrupts, launch, outputs, plans, recover, states, transitions
 from runs.models import LogLine, Op, OpOutput, Run
@@ -163,6 +164,19 @@ def test_whatever_an_op_raises_is_its_verdict():
     assert the_op(run, "third_time").attempt == 3
 
 
+@pytest.mark.parametrize("said", ["not \0 today", "not \udce9 today"])
+def test_an_error_that_no_database_keeps_is_a_verdict_all_the_same(instead, said):
+    run = launched("one_op")
+
+    def breaks():
+        raise ValueError(said)
+
+    instead(run, "nothing", breaks)
+    work()
+    assert state_of(run) == "failure"
+    assert the_op(run).error == "ValueError: not � today"
+
+
 def test_the_traceback_begins_in_the_ops_own_code():
     run = launched("ends")
     work()
@@ -199,6 +213,25 @@ def test_a_stale_ticket_runs_nothing():
     assert execute.attempt(op_row.pk, op_row.token) is not None
     assert execute.attempt(op_row.pk, op_row.token) is None
     assert the_op(run).attempt == 1
+
+
+def test_a_start_whose_answer_was_lost_goes_on(monkeypatch):
+    """The database committed it and its answer did not arrive: asked again, it must know its own attempt."""
+    (worker,) = workers(1)
+    run = launched_run(launch.find_job(catalog.current(), "one_op"))
+    op_row = the_op(run)
+    real, answers = transitions.start, []
+
+    def loses_the_first_answer(*of):
+        answers.append(real(*of))
+        if len(answers) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return answers[-1]
+
+    monkeypatch.setattr(transitions, "start", loses_the_first_answer)
+    assert execute.attempt(op_row.pk, op_row.token, worker.pk) == Verdict.success()
+    assert answers[0] == answers[1]
+    assert (state_of(run), the_op(run).attempt) == ("success", 1)
 
 
 def test_a_verdict_that_comes_too_late_is_dropped(instead):
@@ -291,6 +324,28 @@ def test_code_that_swallows_exceptions_is_interrupted_all_the_same():
             interrupt()
         except Exception:
             pytest.fail("Interrupted must not be an Exception")
+
+
+@pytest.mark.usefixtures("interruptible_process")
+def test_a_second_signal_does_not_interrupt_what_follows_the_first():
+    """The launcher repeats its word until the op has ended: also while the op cleans up, and is given back."""
+    with pytest.raises(interrupts.Interrupted), interrupts.interruptible():
+        try:
+            interrupt()
+        finally:
+            interrupt()
+            cleaned_up = True
+    assert cleaned_up
+    interrupt()
+
+
+@pytest.mark.usefixtures("interruptible_process")
+def test_a_signal_that_comes_while_the_ops_code_is_left_does_not_come_again():
+    left = interrupts.interruptible()
+    left.__enter__()
+    with pytest.raises(interrupts.Interrupted):
+        interrupt()
+    interrupt()  # what entered has not been left yet: nothing has run between the two
 
 
 @pytest.mark.usefixtures("interruptible_process")

@@ -58,6 +58,18 @@ def test_a_ticket_starts_an_op_once():
     op_row = admitted_op()
     assert transitions.start(op_row.pk, op_row.token, None, 1) is not None
     assert transitions.start(op_row.pk, op_row.token, None, 2) is None
+
+
+def test_a_start_that_is_repeated_finds_its_own_attempt_and_no_other():
+    op_row = admitted_op()
+    attempt = transitions.start(op_row.pk, op_row.token, 7, 1)
+    assert attempt is not None
+    state = list(Op.objects.values())
+    assert transitions.start(op_row.pk, op_row.token, 7, 1) == attempt
+    for token, worker_id, pid in ((op_row.token + 1, 7, 1), (op_row.token, 8, 1), (op_row.token, 7, 2)):
+        assert transitions.start(op_row.pk, token, worker_id, pid) is None
+    assert transitions.start(op_row.pk, op_row.token, None, 1) is None
+    assert list(Op.objects.values()) == state
     op_row.refresh_from_db()
     assert (op_row.attempt, op_row.pid) == (1, 1)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 
 import pytest
 
@@ -102,6 +103,71 @@ def test_more_than_may_wait_unwritten_is_written_all_the_same(attempt, monkeypat
     with logs.capture(attempt) as logger:
         for n in range(60):
             logger.info("line %d", n)
+    texts = list(LogLine.objects.order_by("id").values_list("text", flat=True))
+    assert texts == [f"line {n}" for n in range(60)]
+
+
+def test_text_that_no_database_keeps_is_written_with_the_rest(attempt):
+    """A file name that is not UTF-8, as Python reads it, has half a surrogate pair in it."""
+    with logs.capture(attempt) as logger:
+        logger.info("before")
+        logger.info("read %s", os.fsdecode(b"caf\xe9.csv"))
+        logger.info("after")
+    assert list(LogLine.objects.order_by("id").values_list("text", flat=True)) == ["before", "read caf�.csv", "after"]
+
+
+def test_lines_that_can_not_be_written_cost_nobody_else_theirs(attempt, monkeypatch):
+    monkeypatch.setattr(logs, "MOST_WAITING", 5)
+    real, refused = LogLine.objects.bulk_create, threading.Event()
+
+    def refuses_the_first(lines, **how):
+        if not refused.is_set():
+            refused.set()
+            raise ValueError("these not")
+        return real(lines, **how)
+
+    monkeypatch.setattr(
+        type(LogLine.objects), "bulk_create", lambda self, lines, **how: refuses_the_first(lines, **how)
+    )
+
+    def says_more_than_may_wait():
+        with logs.capture(attempt) as logger:
+            logger.info("refused")
+            assert refused.wait(10)
+            for n in range(20):
+                logger.info("line %d", n)
+
+    in_a_process(says_more_than_may_wait)
+    assert list(LogLine.objects.order_by("id").values_list("text", flat=True)) == [f"line {n}" for n in range(20)]
+
+
+def test_a_record_that_can_not_be_formatted_is_reported_and_raises_nothing(attempt):
+    def has_a_typo():
+        with logs.capture(attempt) as logger:
+            logger.warning("%d rows", "three")
+            logger.info("goes on")
+
+    in_a_process(has_a_typo)
+    texts = list(LogLine.objects.values_list("text", flat=True))
+    assert "goes on" in texts
+    assert "--- Logging error ---" in texts
+
+
+def test_a_process_that_the_op_forked_is_heard(attempt, monkeypatch):
+    monkeypatch.setattr(logs, "MOST_WAITING", 20)
+
+    def forks():
+        with logs.capture(attempt):
+            child = get_context("fork").Process(target=says_it)
+            child.start()
+            child.join(20)
+            assert child.exitcode == 0
+
+    def says_it():
+        for n in range(60):
+            logging.getLogger("child").warning("line %d", n)
+
+    in_a_process(forks)
     texts = list(LogLine.objects.order_by("id").values_list("text", flat=True))
     assert texts == [f"line {n}" for n in range(60)]
 

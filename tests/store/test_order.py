@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.db.utils import OperationalError
 
 from pools import claims, sizing
 from pools.models import Lane
-from runs import run_limits, states
+from runs import recover, run_limits, states
 from tests.builders import (
     ADA,
     carry_out,
@@ -141,6 +142,23 @@ def test_lanes_left_by_a_process_that_died_are_found_by_the_next(monkeypatch):
     check_engine()
     monkeypatch.undo()
     assert claims.drain() > 0
+    assert [state_of(run) for run in runs] == [A] * 6
+
+
+def test_when_going_on_fails_what_happened_has_happened_all_the_same(monkeypatch, caplog):
+    """It was committed: whoever is told that it failed would do it again."""
+    run_limits.set_maximum(-1, ADA)
+    runs = [started_run(job(op("only", pool=f"pool{n}"))) for n in range(6)]
+
+    def fails():
+        raise OperationalError("canceling statement due to lock timeout")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pools.claims.board.LOOKS", 2)
+        broken.setattr("pools.claims.doors.drain", fails)
+        assert len(workers(6)) == 6
+    assert "left to the clock" in caplog.text
+    assert recover.Clock().one_pass().lanes > 0
     assert [state_of(run) for run in runs] == [A] * 6
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import time
 
 import django_rq
 import pytest
@@ -118,8 +120,29 @@ def test_without_redis_everything_is_decided_all_the_same(caplog):
 @pytest.mark.usefixtures("no_redis")
 def test_while_redis_does_not_answer_no_ticket_counts_as_lost():
     op_row = admitted_op()
-    assert tickets.is_known(Ticket(op_row.pk, op_row.token, "default"))
+    assert tickets.lost([Ticket(op_row.pk, op_row.token, "default")]) == []
     assert recover.reissue_lost_tickets() == 0
+
+
+def test_a_redis_that_hangs_holds_up_nobody_for_long(monkeypatch):
+    """It takes connections and never answers, as a paused machine does: asked once, it is left alone for a moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = tickets.connection().__class__(
+            port=listener.getsockname()[1], socket_timeout=0.3, retry=Retry(NoBackoff(), 0)
+        )
+        monkeypatch.setattr(tickets, "connection", lambda: client)
+        monkeypatch.setattr(tickets, "_silent_until", 0.0)
+        began = time.monotonic()
+        for _ in range(5):
+            assert tickets.lost([Ticket(n, 1, "default") for n in range(50)]) == []
+        assert time.monotonic() - began < 3 * 0.3
+
+
+def test_of_many_tickets_those_are_lost_that_redis_does_not_know():
+    known, lost = ([Ticket(n, 1, "default") for n in numbers] for numbers in (range(1, 30), range(30, 60)))
+    tickets.issue(known)
+    assert tickets.lost([*lost, *known]) == lost
+    assert tickets.lost([]) == []
 
 
 # --- word of changes --------------------------------------------------------------------------------

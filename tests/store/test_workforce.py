@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pools import claims, sizing
 from pools.models import Gate
 from runs import recover, states, transitions, workforce
+from runs.launcher import Child, Launcher
 from runs.models import Worker
 from tests.builders import (
     ADA,
@@ -28,6 +30,7 @@ from tests.builders import (
     workers,
 )
 from tests.invariants import check_engine
+from tests.servers import wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -109,12 +112,24 @@ def test_dismissing_who_is_gone_already_is_harmless():
 
 
 def test_renewing_counts_who_is_still_known():
-    born = workforce.enlist("mine", "host", "default", 2)
-    workforce.enlist("other", "host", "default", 1)
-    assert workforce.renew("mine") == 2
-    workforce.dismiss([born[0].pk])
-    assert workforce.renew("mine") == 1
-    assert workforce.renew("nobody") == 0
+    first, second, _ = (worker.pk for worker in workers(3))
+    assert workforce.renew([first, second]) == 2
+    workforce.dismiss([first])
+    assert workforce.renew([first, second]) == 1
+    assert workforce.renew([]) == 0
+
+
+def test_a_worker_that_was_counted_and_never_born_is_counted_out_again(settings):
+    """Its launcher could not fork it, or was not told that it was counted: nobody renews for nobody."""
+    settings.LEASE_SECONDS = 0.05
+    born, missing = workers(2)
+    launcher = Launcher({}, grace=0.0)
+    launcher.id = born.launcher
+    launcher.children = {os.getpid(): Child(os.getpid(), born.pk, born.queue, 0.0)}
+    wait_for(lambda: workforce.lapsed() == [born.pk, missing.pk], "their leases do not run out")
+    settings.LEASE_SECONDS = 15.0
+    launcher._beat()
+    assert workforce.lapsed() == [missing.pk]
 
 
 def test_workers_whose_launcher_is_silent_are_counted_out():
@@ -123,8 +138,8 @@ def test_workers_whose_launcher_is_silent_are_counted_out():
     late = Worker.objects.earliest("id")
     Worker.objects.filter(pk=late.pk).update(lease_until=claims.clock_time() - timedelta(seconds=1))
     assert workforce.lapsed() == [late.pk]
-    assert workforce.dismiss_lapsed() == 1
-    assert workforce.dismiss_lapsed() == 0
+    assert workforce.dismiss_lapsed(workforce.lapsed()) == 1
+    assert workforce.dismiss_lapsed(workforce.lapsed()) == 0
     assert alive() == 1
     assert state_of(run) == A
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runs.retry import Backoff, Jitter, RetryPolicy, delay_before_next
+from runs.retry import LONGEST_DELAY, Backoff, Jitter, RetryPolicy, delay_before_next
 
 
 def test_without_a_policy_the_first_attempt_is_the_last():
@@ -33,7 +33,7 @@ def test_the_delay_grows_as_the_backoff_says(backoff, delays):
 
 def test_a_large_attempt_number_does_not_overflow():
     policy = RetryPolicy(max_retries=10_000, delay=1, backoff=Backoff.EXPONENTIAL)
-    assert delay_before_next(policy, 9_999) == 2**32
+    assert delay_before_next(policy, 9_999) == LONGEST_DELAY
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,13 @@ def test_a_large_attempt_number_does_not_overflow():
 def test_jitter_spreads_the_delay(jitter, spread, delay):
     policy = RetryPolicy(delay=10, jitter=jitter)
     assert delay_before_next(policy, 1, spread=lambda: spread) == delay
+
+
+@pytest.mark.parametrize("delay", [3600, 86_400])
+@pytest.mark.parametrize("jitter", [None, *Jitter])
+def test_nobody_waits_for_longer_than_a_year(delay, jitter):
+    policy = RetryPolicy(max_retries=100, delay=delay, backoff=Backoff.EXPONENTIAL, jitter=jitter)
+    assert delay_before_next(policy, 90, spread=lambda: 1.0) == LONGEST_DELAY == 365 * 24 * 3600
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True, None, 2**31])

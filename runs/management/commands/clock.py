@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from typing import Any
 
-from django.db import connections
-from django.db.utils import InterfaceError, OperationalError
-
-from runs import schema
+from pools import claims
+from runs import patience, schema
 from runs.management.plain_command import PlainCommand
 from runs.recover import Clock
 from runs.signals import WakeUps
-
-log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds
 
@@ -37,8 +32,7 @@ def run_clock() -> None:
         while not stopped:
             try:
                 clock.one_pass()
-            except (OperationalError, InterfaceError) as error:
-                log.warning("the database did not answer: %s", str(error).strip().splitlines()[0])
-                connections.close_all()
+            except claims.AWAY as error:
+                patience.did_not_answer(error)
                 clock.database_was_away()
             wake_ups.wait(TICK)

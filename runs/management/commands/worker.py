@@ -25,15 +25,18 @@ class Command(PlainCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["count"] < 1:
-            raise CommandError(f"--count: {options['count']} is not allowed: use 1 or more.")
-        queues = dict.fromkeys(wanted_queues(options["queue"]), options["count"])
+        count, grace = options["count"], options["grace"]
+        if not 1 <= count <= 1000:
+            raise CommandError(f"--count: {count} is not allowed: use 1 to 1000.")
+        if not 0 <= grace < float("inf"):
+            raise CommandError(f"--grace: {grace} is not allowed: use seconds, 0 or more.")
+        queues = dict.fromkeys(wanted_queues(options["queue"]), count)
         schema.require_current()
         try:
             tickets.connect().ping()
         except (redis.RedisError, OSError) as error:
             raise CommandError(f"Redis did not answer: {error}") from error
-        Launcher(queues, options["grace"]).run()
+        Launcher(queues, grace).run()
 
 
 def wanted_queues(names: list[str] | None) -> list[str]:

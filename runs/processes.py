@@ -1,0 +1,64 @@
+"""Processes of this machine as the launcher sees them from outside: whether they live, and how they are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+
+GOING = 1.0  # seconds that a process may need to be gone once it was killed
+
+
+def is_child(pid: int | None, parent: int | None) -> bool:
+    """Whether a process lives and is a child of this parent: pids are used again."""
+    try:
+        process = psutil.Process(pid or -1)
+        return process.ppid() == parent and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
+        return False
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process with this pid lives."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def send(pid: int | None, what: signal.Signals) -> None:
+    """Send a signal to a process, if it is there."""
+    try:
+        if pid:
+            os.kill(pid, what)
+    except ProcessLookupError:
+        pass
+
+
+def kill_group(leader: int) -> None:
+    """Kill a process that leads a group, and whatever it started. Its end is not waited for."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def kill_group_left_by(leader: int) -> None:
+    """Kill what a process started that has led a group and is gone, or will be in a moment.
+
+    While a group has members, no new process is given its number. So when a living process has the leader's
+    pid, it is a stranger and nothing is left of the group.
+    """
+    if wait_until(lambda: is_gone(leader), GOING):
+        kill_group(leader)
+
+
+def wait_until(done: Callable[[], bool], most: float) -> bool:
+    """Wait until `done()`, for so many seconds at most. Returns whether it is."""
+    deadline = time.monotonic() + most
+    while not (is_done := done()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return is_done
