@@ -17,6 +17,7 @@ def launch_demo() -> None:
         return
     sizing.set_limit("database", 2, AUTHOR)
     sizing.set_limit("api", 1, AUTHOR)
+    sizing.set_run_buffer(4, AUTHOR)  # or most of the runs would wait in the queue, and hardly an op in a line
     run_limits.set_maximum(4, AUTHOR)
     for number in range(1, 6):
         launch.launch(offered.asset_job(POOLED), who="demo", door="demo", tags={"team": "growth", "batch": str(number)})

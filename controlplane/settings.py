@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError
+from environs import Env, EnvError, validate
 
 from controlplane import environment
 
@@ -33,6 +33,7 @@ try:
     SECRET_KEY = env.str("SECRET_KEY", "")
     DATABASE_URL = env.str("DATABASE_URL", "")
     REDIS_URL = env.str("REDIS_URL", "")
+    RESERVE_AFTER = env.float("RESERVE_AFTER", 60.0, validate=validate.Range(min=0))
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from error
@@ -94,7 +95,10 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "controlplane.dashboard.context.page",
             ],
-            "builtins": ["controlplane.dashboard.templatetags.sluice"],
+            "builtins": [
+                "controlplane.dashboard.templatetags.sluice",
+                "controlplane.dashboard.templatetags.ledger",
+            ],
         },
     }
 ]
@@ -186,5 +190,6 @@ LOGGING = {
 
 # Seconds that a started op counts as alive without being renewed; the launcher renews every third of it.
 LEASE_SECONDS = 15.0
+# RESERVE_AFTER: seconds after which slots are kept for who is passed again and again by those behind it in line.
 # Seconds that a canceled op has to clean up before it is killed.
 CANCEL_GRACE_SECONDS = 10.0

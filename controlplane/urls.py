@@ -4,7 +4,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, register_converter
 
 from controlplane.dashboard.addresses import PoolKey
-from controlplane.dashboard.views import jobs, overview, pools, queue, runs, sign_in, stream
+from controlplane.dashboard.views import changes, jobs, overview, pools, queue, runs, settings, sign_in, stream
 
 register_converter(PoolKey, "pool")
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("", overview.show, name="overview"),
     path("runs/", runs.index, name="runs"),
     path("runs/<slug:uid>/", runs.show, name="run"),
+    path("runs/<slug:uid>/ops/<str:key>/", runs.show_op, name="op"),
     path("runs/<slug:uid>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<slug:uid>/priority/", runs.reprioritize, name="run-priority"),
     path("queue/", queue.show, name="queue"),
@@ -24,13 +25,21 @@ urlpatterns = [
     path("jobs/<slug:name>/launch/", jobs.launch_job, name="launch"),
     path("launch/", jobs.launch_assets, name="launch-assets"),
     path("pools/", pools.index, name="pools"),
-    path("settings/default-limit/", pools.default, name="default-limit"),
     path("pools/<pool:name>/", pools.show, name="pool"),
     path("pools/<pool:name>/limit/", pools.limit, name="pool-limit"),
+    path("pools/<pool:name>/granularity/", pools.granularity, name="pool-granularity"),
     path("pools/<pool:name>/pause/", pools.pause, name="pool-pause"),
     path("pools/<pool:name>/resume/", pools.resume, name="pool-resume"),
     path("pools/<pool:name>/description/", pools.describe, name="pool-describe"),
     path("pools/<pool:name>/delete/", pools.delete, name="pool-delete"),
+    path("changes/", changes.index, name="changes"),
+    path("changes/<int:change_id>/", changes.show, name="change"),
+    path("changes/<int:change_id>/revert/", changes.revert, name="change-revert"),
+    path("settings/", settings.show, name="settings"),
+    path("settings/default-limit/", settings.default_limit, name="default-limit"),
+    path("settings/granularity/", settings.granularity, name="default-granularity"),
+    path("settings/run-buffer/", settings.run_buffer, name="run-buffer"),
+    path("settings/check-at-queue/", settings.check_at_queue, name="check-at-queue"),
     path("live/", stream.live_stream, name="live"),
     path("login/", LoginView.as_view(template_name="sign_in/password.html"), name="login"),
     path("login/<str:uid>/<str:token>/", sign_in.by_link, name="login-link"),

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any
 
 MAX_LIMIT = 100_000
+MOST_SHOWN = 100  # characters of a value in an error
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = 60
+_repr.maxlevel = 3
 
 
 class InvalidLimit(ValueError):
@@ -20,7 +26,7 @@ def pool_name(value: Any) -> str:
         or len(value) > 200
         or any(c.isspace() or not c.isprintable() for c in value)
     ):
-        raise InvalidLimit(f"{value!r} is not a pool's name: use 1 to 200 characters without white space.")
+        raise InvalidLimit(f"{shown(value)} is not a pool's name: use 1 to 200 characters without white space.")
     return value
 
 
@@ -28,7 +34,7 @@ def pool_limit(value: Any, what: str = "limit") -> int:
     """`value` as a pool's limit: a whole number from 0 to 100000; 0 lets nothing start."""
     number = whole(value)
     if number is None or not 0 <= number <= MAX_LIMIT:
-        raise InvalidLimit(f"{what}: {value!r} is not allowed: use a whole number from 0 to {MAX_LIMIT}.")
+        raise InvalidLimit(f"{what}: {shown(value)} is not allowed: use a whole number from 0 to {MAX_LIMIT}.")
     return number
 
 
@@ -39,12 +45,12 @@ def weights(value: Any) -> dict[str, int]:
     if isinstance(value, str):
         return {pool_name(value): 1}
     if not isinstance(value, dict):
-        raise InvalidLimit(f"pool: {value!r} is not allowed: use a name, or a dict such as {{'database': 2}}.")
+        raise InvalidLimit(f"pool: {shown(value)} is not allowed: use a name, or a dict such as {{'database': 2}}.")
     for name, slots in value.items():
         pool_name(name)
         if type(slots) is not int or not 1 <= slots <= MAX_LIMIT:
             raise InvalidLimit(
-                f"pool {name!r}: {slots!r} slots is not allowed: use a whole number from 1 to {MAX_LIMIT}."
+                f"pool {shown(name)}: {shown(slots)} slots is not allowed: use a whole number from 1 to {MAX_LIMIT}."
             )
     return dict(value)
 
@@ -58,3 +64,15 @@ def whole(value: Any) -> int | None:
         if re.fullmatch(r"[+-]?[0-9]{1,20}", text):
             return int(text)
     return None
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: short, however large it is, and in one line."""
+    text = " ".join(_repr.repr(value).split())
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+
+
+def named(key: Any) -> str:
+    """A key as a part of a path in an error: quoted if it could be mistaken for something else, and never long."""
+    text = str(key) if isinstance(key, str | bool | int | None) else ""
+    return text if 0 < len(text) <= 60 and text.isprintable() and " " not in text else shown(key)

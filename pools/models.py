@@ -27,6 +27,9 @@ class Gate(models.Model):
     cap = models.BigIntegerField(null=True)
     in_use = models.BigIntegerField(default=0)
     paused = models.BooleanField(default=False)
+    reserved = models.BigIntegerField(default=0)  # slots kept for a waiter that others have overtaken for too long
+    reserved_for = models.CharField(max_length=64, blank=True)  # its holder
+    reserved_priority = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -39,6 +42,7 @@ class Gate(models.Model):
         ]
         indexes = [
             models.Index(fields=["family"], name="gates_of_a_family", condition=~Q(family="")),
+            models.Index(fields=["reserved_for"], name="gates_with_a_reservation", condition=~Q(reserved_for="")),
         ]
 
     def __str__(self) -> str:
@@ -53,13 +57,18 @@ class Lane(models.Model):
 
     signature = models.CharField(max_length=64, unique=True)  # sha256 of needs
     needs = models.TextField()  # JSON: [[gate id, slots], ...], in the order of rules.KINDS
+    prospects = models.TextField(default="[]")  # JSON: [[gate id, ...], ...], see rules.Lane
     blocked_on = models.ForeignKey(Gate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    without_prospect = models.BooleanField(default=False)  # its needs have room, and yet it must wait
     dirty = models.BooleanField(default=False)  # shall be looked at again
+    account = models.TextField(default="{}")  # JSON: seconds that it was parked, by gate id, up to `parked_at`
+    parked_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["blocked_on"], name="lanes_parked_on_a_gate", condition=Q(blocked_on__isnull=False)),
             models.Index(fields=["id"], name="lanes_to_look_at_again", condition=Q(dirty=True)),
+            models.Index(fields=["id"], name="lanes_without_prospect", condition=Q(without_prospect=True)),
         ]
 
     def __str__(self) -> str:
@@ -83,6 +92,19 @@ class LaneGate(models.Model):
         return f"lane {self.lane_id} needs {self.slots} of gate {self.gate_id}"
 
 
+class Prospect(models.Model):
+    """That a lane has a prospect at a gate: wakes lanes without prospect when something opens there."""
+
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, db_index=False)
+    gate = models.ForeignKey(Gate, on_delete=models.PROTECT)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lane", "gate"], name="a_lane_has_a_prospect_at_a_gate_once")]
+
+    def __str__(self) -> str:
+        return f"lane {self.lane_id} looks at gate {self.gate_id}"
+
+
 class Waiter(models.Model):
     """A candidate in line. Becomes holds when it is admitted.
 
@@ -90,12 +112,13 @@ class Waiter(models.Model):
     room again, and returns with its priority and its time.
     """
 
-    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, db_index=False)
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT)  # with an index: empty lanes are found by it
     holder = models.CharField(max_length=64, unique=True)
     priority = models.BigIntegerField()
     since = models.DateTimeField()
     number = models.BigIntegerField(default=0)  # of the holder; orders those that became candidates together
     private = models.TextField(default="[]")  # JSON: [[gate id, slots], ...], gates of its own run
+    account = models.TextField(default="{}")  # JSON: its wait so far, see claims.account
     held_by = models.ForeignKey(Gate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
     class Meta:
@@ -129,6 +152,8 @@ class Hold(models.Model):
     holder = models.CharField(max_length=64)
     slots = models.BigIntegerField()
     token = models.BigIntegerField()
+    priority = models.BigIntegerField(default=0)  # with `asked_at`: its place in line, before it was admitted
+    asked_at = models.DateTimeField(null=True)  # None: it never stood in line
     since = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
 
@@ -145,6 +170,23 @@ class Hold(models.Model):
         return f"{self.holder} holds {self.slots} of gate {self.gate_id}"
 
 
+class Wait(models.Model):
+    """How long a candidate that was admitted had waited for one gate. The rows of a token add up to its whole wait."""
+
+    holder = models.CharField(max_length=64)
+    token = models.BigIntegerField()
+    at = models.DateTimeField()  # when it was admitted
+    kind = models.CharField(max_length=20)  # of the gate; "prospects" for those without a gate of their own
+    label = models.CharField(max_length=300)
+    seconds = models.FloatField()
+
+    class Meta:
+        indexes = [models.Index(fields=["holder", "token"], name="waits_of_a_holder")]
+
+    def __str__(self) -> str:
+        return f"{self.holder} waited {self.seconds:.1f} s for {self.kind} {self.label}"
+
+
 class Pool(models.Model):
     """What people edit about a named number of slots. The gate beside it counts.
 
@@ -154,6 +196,7 @@ class Pool(models.Model):
     name = models.CharField(max_length=200, unique=True)
     description = models.CharField(max_length=500, blank=True)
     limit = models.BigIntegerField(null=True)
+    granularity = models.CharField(max_length=3, blank=True)  # op, run; "": the default
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=150, blank=True)
     pause_reason = models.CharField(max_length=500, blank=True)
@@ -165,6 +208,7 @@ class Pool(models.Model):
             models.CheckConstraint(
                 condition=Q(limit=None) | Q(limit__gte=0, limit__lte=MAX_LIMIT), name="pool_limit_in_range"
             ),
+            models.CheckConstraint(condition=Q(granularity__in=["", "op", "run"]), name="pool_granularity_is_known"),
         ]
 
     def __str__(self) -> str:
@@ -176,11 +220,16 @@ class PoolSettings(models.Model):
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     default_limit = models.BigIntegerField(null=True)  # None: a pool without a limit of its own is unlimited
+    granularity = models.CharField(max_length=3, default="op")  # who holds slots: op, or run from start to end
+    check_at_queue = models.BooleanField(default=True)  # hold a run back while all its root ops' pools are taken
+    run_buffer = models.BigIntegerField(default=0)  # how many more such runs may start: op_granularity_run_buffer
     version = models.BigIntegerField(default=1)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(id=1), name="there_is_one_row_of_pool_settings"),
+            models.CheckConstraint(condition=Q(granularity__in=["op", "run"]), name="granularity_is_known"),
+            models.CheckConstraint(condition=Q(run_buffer__gte=0, run_buffer__lte=MAX_LIMIT), name="buffer_in_range"),
             models.CheckConstraint(
                 condition=Q(default_limit=None) | Q(default_limit__gte=0, default_limit__lte=MAX_LIMIT),
                 name="default_limit_in_range",
@@ -192,16 +241,23 @@ class PoolSettings(models.Model):
 
 
 class Change(models.Model):
-    """One line of the change ledger: who changed which limit, when, from what to what, why, by which door."""
+    """One line of the change ledger: who changed which limit, when, from what to what, why, by which door.
+
+    `before` and `after` are for people. What they can't carry and an undo needs stands in `detail`: of a
+    tag rule its key, value and per_value; of a deleted pool its limit, description, granularity and pause;
+    of a pause that ended its reason.
+    """
 
     at = models.DateTimeField()
     who = models.CharField(max_length=150)
     door = models.CharField(max_length=20)  # page, cli, file, engine
     subject = models.CharField(max_length=300)  # "pool:database", "runs", "rule:team=growth"
     field = models.CharField(max_length=50)
-    before = models.CharField(max_length=300)
-    after = models.CharField(max_length=300)
+    before = models.CharField(max_length=500)
+    after = models.CharField(max_length=500)
     why = models.CharField(max_length=500, blank=True)
+    detail = models.JSONField(default=dict)
+    reverts = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="reverted_by")
 
     class Meta:
         indexes = [models.Index("subject", F("id").desc(), name="changes_of_a_subject")]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import RowNumber
+from django.db.models.lookups import Exact
 
-from pools import rules
-from pools.models import Change, Gate, Hold, PoolSettings, Waiter
-from pools.rules import Explanation, Needs
+from pools import claims, reasons, rules
+from pools.models import Change, Gate, Hold, Pool, PoolSettings, Wait, Waiter
+from pools.reasons import Explanation
+from pools.rules import Candidate, Needs
+from pools.sizing import DELETED, overtaking
 
 COUNT_TO = 1000  # lines are counted exactly up to here, then shown as "1 000+"
 
@@ -28,7 +32,7 @@ _LINE = (
 
 @dataclass(frozen=True)
 class PoolView:
-    """A pool as a page shows it. `limit` None: unlimited; `own_limit` None: on the default."""
+    """A pool as a page shows it. `limit` None: unlimited; `own_limit` None and `granularity` "": on the default."""
 
     name: str
     description: str
@@ -41,6 +45,7 @@ class PoolView:
     paused_by: str
     pause_reason: str
     version: int
+    own_granularity: str  # op, run; "": the one of all pools
 
     @property
     def paused(self) -> bool:
@@ -115,12 +120,20 @@ def _pool_view(gate: Gate) -> PoolView:
         paused_by=pool.paused_by,
         pause_reason=pool.pause_reason,
         version=pool.version,
+        own_granularity=pool.granularity,
     )
 
 
 def pool_settings() -> PoolSettings:
     """The settings of all pools."""
     return PoolSettings.objects.get()
+
+
+def followers() -> dict[str, int]:
+    """How many pools have no limit of their own, and how many no granularity: they follow the defaults."""
+    return Pool.objects.aggregate(
+        limit=Count("id", filter=Q(limit=None)), granularity=Count("id", filter=Q(granularity=""))
+    )
 
 
 def gates(*kinds: str) -> list[Gate]:
@@ -171,16 +184,47 @@ def waiting(holders: Sequence[str]) -> dict[str, Waiting]:
 
 
 def _waiting(found: QuerySet[Waiter]) -> dict[str, Waiting]:
-    waiters = list(found.select_related("lane"))
-    needs = {waiter.pk: (_needs(waiter.lane.needs), _needs(waiter.private)) for waiter in waiters}
-    gate_ids = {gate_id for shared, private in needs.values() for gate_id, _ in (*shared, *private)}
-    gates = {gate.pk: _state(gate) for gate in Gate.objects.filter(pk__in=gate_ids)}
-    return {
-        waiter.holder: Waiting(
-            waiter.holder, waiter.priority, waiter.since, rules.explain(*needs[waiter.pk], gates.__getitem__)
-        )
-        for waiter in waiters
-    }
+    rows = list(found.select_related("lane"))
+    candidates = [
+        Candidate(row.pk, row.holder, row.lane_id, row.priority, row.since, row.number, _needs(row.private))
+        for row in rows
+    ]
+    needs = [_needs(row.lane.needs) for row in rows]
+    prospects = [tuple(tuple(group) for group in json.loads(row.lane.prospects)) for row in rows]
+    looked_at = {gate_id for groups in prospects for group in groups for gate_id in group}
+    gates = _Gates()
+    gates.load(
+        {gate_id for row, own in zip(needs, candidates, strict=True) for gate_id, _ in (*row, *own.private)} | looked_at
+    )
+    settings = pool_settings() if looked_at else None
+    if settings is None or not settings.check_at_queue:
+        prospects, looked_at = [()] * len(rows), set()
+    waited_for = claims.waited_for(sorted(looked_at), gates.load, gates.get)
+    buffer = settings.run_buffer if settings else 0
+    explained = {}
+    for row, candidate, wanted, groups in zip(rows, candidates, needs, prospects, strict=True):
+        try:
+            explanation = reasons.explain(candidate, wanted, gates.get, groups, waited_for, buffer)
+        except KeyError:
+            continue  # its run has ended since: its gates are gone
+        explained[row.holder] = Waiting(row.holder, row.priority, row.since, explanation)
+    return explained
+
+
+class _Gates:
+    """Gates as they stood when they were first asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, rules.Gate] = {}
+
+    def load(self, gate_ids: Iterable[int]) -> None:
+        wanted = [gate_id for gate_id in gate_ids if gate_id not in self._known]
+        if wanted:
+            self._known |= {gate.pk: _state(gate) for gate in Gate.objects.filter(pk__in=wanted)}
+
+    def get(self, gate_id: int) -> rules.Gate:
+        """Raises KeyError for a gate that is not there."""
+        return self._known[gate_id]
 
 
 def explain(holder: str) -> Explanation | None:
@@ -196,8 +240,27 @@ def one_slot_helps(pool: str) -> bool:
     return [(check.gate.key, check.slots) for check in blocking] == [(f"pool:{pool}", 1)]
 
 
-def place(holder: str, gate_id: int) -> int | None:
-    """A candidate's place in line at a gate, from 1; COUNT_TO + 1 for anything beyond. None: not in that line."""
+def waits(holder: str, token: int | None = None) -> list[Wait]:
+    """How long a holder waited for each gate, longest first; before its last admission if no token is given."""
+    found = Wait.objects.filter(holder=holder)
+    if token is None:
+        newest = found.order_by("-id").first()
+        if newest is None:
+            return []
+        token = newest.token
+    return list(found.filter(token=token).order_by("-seconds"))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a candidate stands in the line of a gate: its place from 1, COUNT_TO + 1 for anything beyond."""
+
+    place: int
+    ahead: list[Waiter]  # the first of those before it
+
+
+def standing(holder: str, gate_id: int, most: int = 5) -> Standing | None:
+    """Where a candidate stands in the line of a gate. None: it does not wait."""
     me = Waiter.objects.filter(holder=holder).first()
     if me is None:
         return None
@@ -206,17 +269,52 @@ def place(holder: str, gate_id: int) -> int | None:
         | Q(priority=me.priority, since__lt=me.since)
         | Q(priority=me.priority, since=me.since, number__lt=me.number)
     )
-    return ahead.order_by()[:COUNT_TO].count() + 1
+    first = list(ahead.order_by(F("priority").desc(), "since", "number")[:most])
+    place = len(first) if len(first) < most else ahead.order_by()[:COUNT_TO].count()
+    return Standing(place + 1, first)
 
 
-def changes(subject: str | None = None, most: int = 20) -> list[Change]:
-    """The newest lines of the ledger, about one subject or all."""
-    found = Change.objects.filter(subject=subject) if subject else Change.objects.all()
-    return list(found.order_by("-id")[:most])
+def holders_of(gate_ids: Iterable[int], most: int = 10) -> dict[int, list[Hold]]:
+    """Who holds slots of each of these gates, longest first, `most` of each."""
+    rank = Window(RowNumber(), partition_by="gate", order_by=["since", "id"])
+    found: dict[int, list[Hold]] = {}
+    for hold in Hold.objects.filter(gate__in=list(gate_ids)).annotate(rank=rank).filter(rank__lte=most):
+        found.setdefault(hold.gate_id, []).append(hold)
+    return {gate_id: sorted(holds, key=lambda hold: (hold.since, hold.pk)) for gate_id, holds in found.items()}
+
+
+def changes(*subjects: str, most: int = 20, before: int | None = None) -> list[Change]:
+    """The newest lines of the ledger, about some subjects or all; with `before`, those older than that one.
+
+    A subject that ends with a colon stands for all that begin with it. Each line is `overtaken` or not: see
+    `sizing.overtaking`.
+    """
+    about = Q()
+    for subject in subjects:
+        about |= Q(subject__startswith=subject) if subject.endswith(":") else Q(subject=subject)
+    found = Change.objects.filter(about) if before is None else Change.objects.filter(about, id__lt=before)
+    newer = Change.objects.filter(subject=OuterRef("subject"), id__gt=OuterRef("pk"))
+    same = Q(field=OuterRef("field")) | Q(field=DELETED) | Q(Exact(OuterRef("field"), Value(DELETED)))
+    return list(found.annotate(overtaken=Exists(newer.filter(same))).order_by("-id")[:most])
+
+
+def change(change_id: int) -> tuple[Change, Change | None]:
+    """A line of the ledger, and the newest that overtook it. Raises Change.DoesNotExist."""
+    found = Change.objects.get(pk=change_id)
+    return found, overtaking(found).first()
 
 
 def _state(gate: Gate) -> rules.Gate:
-    return rules.Gate(gate.pk, gate.kind, gate.key, gate.label, gate.limit, gate.in_use, gate.paused)
+    return rules.Gate(
+        gate.pk,
+        gate.kind,
+        gate.key,
+        gate.label,
+        gate.limit,
+        gate.in_use,
+        gate.paused,
+        reservation=claims.reservation(gate.reserved_for, gate.reserved, gate.reserved_priority),
+    )
 
 
 def _needs(text: str) -> Needs:

@@ -1,14 +1,14 @@
-"""Does it fit, who is next, what is missing: the decisions, in plain Python.
+"""Does it fit, and who is next: the decisions, in plain Python.
 
-Nothing here knows a database, a clock or a run. `claims.py` carries the decisions out, and the pages
-explain waits with the same functions, so an explanation can't differ from the decision.
+Nothing here knows a database, a clock or a run. `claims` carries the decisions out, and `reasons` explains
+waits with the same comparisons, so an explanation can't differ from the decision.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -25,10 +25,13 @@ NAMES = {
     "executor": "this run's executor",
     "executor_tag": "tag limit {} of this run",
 }
+# What is waited for beside gates.
+OTHER_NAMES = {"prospects": "the pools of its first ops", "gone": "a limit that is gone"}
 # Gates that say how much can run, not how much may: nobody reserves or promises anything on them.
 WORKERS = "workers"
 
 Needs = tuple[tuple[int, int], ...]  # (gate id, slots), in the order of KINDS
+Prospects = tuple[tuple[int, ...], ...]  # sets of gates, see Lane
 Place = tuple[int, datetime, int, int]  # sorts candidates into one order
 
 
@@ -51,6 +54,25 @@ class Need:
     slots: int = 1
 
 
+@dataclass(frozen=True)
+class Reservation:
+    """Slots of a gate that are kept for a candidate whom others have overtaken for too long.
+
+    It binds those of equal or lower priority. `asks`: the candidate will ask for more slots while it holds
+    these (a run, for its ops); its reservation binds only others of its kind, else the two would wait for each other.
+    """
+
+    holder: str
+    slots: int
+    priority: int
+    asks: bool = False
+
+    def binds(self, candidate: Candidate) -> bool:
+        if candidate.holder == self.holder or candidate.priority > self.priority:
+            return False
+        return not self.asks or kind_of(candidate.holder) == kind_of(self.holder)
+
+
 @dataclass
 class Gate:
     """A gate as it stands at this moment of a decision."""
@@ -63,15 +85,24 @@ class Gate:
     in_use: int
     paused: bool = False
     holds_back: bool = False  # whether waiters stand beside the line because of this gate
+    reservation: Reservation | None = None
 
-    def blocks(self, slots: int) -> bool:
-        """Whether a candidate that needs `slots` here must wait."""
-        return self.paused or (self.limit is not None and self.in_use + slots > self.limit)
+    def blocks(self, slots: int, kept: int = 0) -> bool:
+        """Whether a candidate that needs `slots` here must wait. `kept` slots are not for it."""
+        return self.paused or (self.limit is not None and self.in_use + slots + kept > self.limit)
+
+    def kept_from(self, candidate: Candidate) -> int:
+        """How many slots are reserved for somebody before whom this candidate must wait."""
+        return self.reservation.slots if self.reservation and self.reservation.binds(candidate) else 0
+
+    def has_to_spare(self, waited_for: int, buffer: int) -> bool:
+        """Whether slots are left over by all who wait for them (`waited_for`), or `buffer` more may be asked."""
+        return not self.paused and (self.limit is None or self.limit - self.in_use - waited_for + buffer > 0)
 
     @property
     def name(self) -> str:
         """The gate in words: "pool database"."""
-        return NAMES[self.kind].format(self.label)
+        return name_of(self.kind, self.label)
 
     @property
     def full(self) -> bool:
@@ -81,11 +112,17 @@ class Gate:
 
 @dataclass
 class Lane:
-    """A line of candidates with the same needs at shared gates."""
+    """A line of candidates with the same needs at shared gates.
+
+    With `prospects`, its candidates start only while all gates of at least one set have slots to spare.
+    Nothing is taken of those: they are what the candidate is going to ask for (the pools of a run's root ops).
+    """
 
     id: int
     needs: Needs
     blocked_on: int | None = None
+    prospects: Prospects = ()
+    without_prospect: bool = False  # its needs have room, and no prospect is open
 
 
 @dataclass(frozen=True)
@@ -130,6 +167,12 @@ class Board(Protocol):
     def park(self, lane: Lane, gate: Gate | None) -> None:
         """Note that the lane waits for this gate, or for nothing because nobody is in line."""
 
+    def has_to_spare(self, gate_id: int) -> bool:
+        """Whether a gate that is a prospect has slots to spare (`Gate.has_to_spare`)."""
+
+    def park_without_prospect(self, lane: Lane) -> None:
+        """Note that the lane waits until one of its prospects opens."""
+
     def admit(self, candidate: Candidate, needs: Needs) -> None:
         """Take the slots, remove the candidate from its line, and tell its holder."""
 
@@ -146,13 +189,57 @@ def in_order(needs: Iterable[tuple[Gate, int]]) -> Needs:
     return tuple((gate.id, slots) for gate, slots in ordered)
 
 
-def first_blocking(needs: Needs, gate: Callable[[int], Gate]) -> Gate | None:
-    """The first gate, in the order of KINDS, without room for these needs; None: all have room."""
+def name_of(kind: str, label: str) -> str:
+    """What is waited for, in words: "pool database"."""
+    return (NAMES | OTHER_NAMES)[kind].format(label)
+
+
+def kind_of(holder: str) -> str:
+    """The kind of a holder: "op" of "op:41"."""
+    return holder.partition(":")[0]
+
+
+def first_blocking(needs: Needs, gate: Callable[[int], Gate], candidate: Candidate | None = None) -> Gate | None:
+    """The first gate, in the order of KINDS, without room for these needs; None: all have room.
+
+    With a candidate, slots that are reserved for somebody else are no room for it.
+    """
     for gate_id, slots in needs:
         at = gate(gate_id)
-        if at.blocks(slots):
+        if at.blocks(slots, at.kept_from(candidate) if candidate else 0):
             return at
     return None
+
+
+def is_open(prospects: Prospects, has_to_spare: Callable[[int], bool]) -> bool:
+    """Whether all gates of at least one set have slots to spare; without sets there is nothing to wait for."""
+    return not prospects or any(all(has_to_spare(gate_id) for gate_id in gates) for gates in prospects)
+
+
+Holders = Callable[[int], Iterable[tuple[Place, bool]]]  # of a gate: the place in line of each, and whether it asks
+
+
+def was_overtaken(candidate: Candidate, needs: Needs, gate: Callable[[int], Gate], holders: Holders) -> bool:
+    """Whether every gate that blocks a candidate now, workers aside, is held by somebody who came behind it in line."""
+    blocked = [
+        gate_id
+        for gate_id, slots in (*needs, *candidate.private)
+        if gate(gate_id).kind != WORKERS and gate(gate_id).blocks(slots)
+    ]
+    return bool(blocked) and all(any(place > candidate.place for place, _ in holders(at)) for at in blocked)
+
+
+def can_reserve(candidate: Candidate, needs: Needs, gate: Callable[[int], Gate], holders: Holders) -> bool:
+    """Whether slots may be kept for a candidate: it would start if its gates emptied, and they will.
+
+    A holder that asks for more while it holds (a run, for its ops) might be waiting for what would be kept.
+    """
+    for gate_id, slots in (*needs, *candidate.private):
+        at = gate(gate_id)
+        if at.paused or (at.limit is not None and at.limit < slots):
+            return False
+    pools = [gate_id for gate_id, _ in needs if gate(gate_id).kind == "pool"]
+    return not any(asks for gate_id in pools for _, asks in holders(gate_id))
 
 
 def settle(board: Board) -> None:
@@ -161,7 +248,8 @@ def settle(board: Board) -> None:
     1. Look at every lane that a change could have helped, the best head of them all first.
     2. A head that fits at every gate is admitted. One that a shared gate blocks parks its whole lane
        there: all in the lane have the same needs. One that a gate of its own run blocks steps beside the
-       line, so that the next in line gets its turn.
+       line, so that the next in line gets its turn. A reservation or a lack of prospects parks the lane, too:
+       whoever stands behind the head has no higher priority, and the same prospects.
     3. After an admission or a step aside, the lane's next head takes its turn in the same order.
 
     One order over all lanes, and not gate by gate, because a lesser candidate could take the last worker.
@@ -187,9 +275,12 @@ def settle(board: Board) -> None:
         if lane_id not in heads or heads[lane_id][1].place != place:
             continue  # this lane has been looked at again since
         lane, first = heads.pop(lane_id)
-        full = first_blocking(lane.needs, board.gate)
+        full = first_blocking(lane.needs, board.gate, first)
         if full is not None:
             board.park(lane, full)
+            continue
+        if not is_open(lane.prospects, board.has_to_spare):
+            board.park_without_prospect(lane)
             continue
         full = first_blocking(first.private, board.gate)
         if full is not None:
@@ -215,58 +306,3 @@ def left_the_line(board: Board, candidate: Candidate) -> None:
         gate = board.gate(gate_id)
         if gate.holds_back and not gate.full:
             board.bring_back(gate, candidate.lane)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One gate that applies to a candidate: what it needs there and whether there is room."""
-
-    gate: Gate
-    slots: int
-
-    @property
-    def room(self) -> bool:
-        return not self.gate.blocks(self.slots)
-
-    @property
-    def never_fits(self) -> bool:
-        """Whether it would not fit even if nobody else held a slot. A limit of 0 is a decision, not a misfit."""
-        limit = self.gate.limit
-        return limit is not None and self.gate.kind != WORKERS and 0 < limit < self.slots
-
-    @property
-    def reason(self) -> str:
-        """Why there is no room, in words; empty when there is."""
-        gate, limit = self.gate, self.gate.limit
-        if self.room:
-            return ""
-        if gate.paused:
-            return "is paused"
-        if gate.kind == WORKERS and limit == 0:
-            return "has no living worker"
-        if limit == 0:
-            return "is closed: its limit is 0"
-        if self.never_fits:
-            return f"can never fit: {self.slots} slots of a limit of {limit}"
-        if gate.kind == WORKERS:
-            return f"has no free worker: {gate.in_use} of {limit} busy"
-        if self.slots > 1:
-            return f"has no room for {self.slots}: {gate.in_use} of {limit} in use"
-        return f"is full: {gate.in_use} of {limit} in use"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Every gate that applies to a candidate, in order. The first without room is why it waits."""
-
-    checks: Sequence[Check]
-    held_by: Gate | None = field(default=None)
-
-    @property
-    def blocking(self) -> list[Check]:
-        return [check for check in self.checks if not check.room]
-
-
-def explain(needs: Needs, private: Needs, gate: Callable[[int], Gate]) -> Explanation:
-    """The same comparison as `settle` makes, for every gate instead of up to the first full one."""
-    return Explanation([Check(gate(gate_id), slots) for gate_id, slots in (*needs, *private)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from pools.rules import GateSpec, Need
@@ -16,14 +16,58 @@ RUNS = "runs"  # the key of the run queue's gate
 
 @dataclass(frozen=True)
 class Rule:
-    """A tag rule of the run queue, as it is in force."""
+    """A tag rule of the run queue. One that is not in force yet counts and limits nothing."""
 
     id: int
     limit: TagLimit
+    in_force: bool = True
 
 
-def run_needs(tags: Mapping[str, str], rules: Iterable[Rule]) -> list[Need]:
-    """The gates of the run queue that a run with these tags must pass: the maximum and every rule that matches."""
+@dataclass(frozen=True)
+class Granularity:
+    """Who holds the slots of a pool: each running op ("op"), or each run from its start to its end ("run")."""
+
+    default: str = "op"
+    own: Mapping[str, str] = field(default_factory=dict)  # of the pools that have one of their own
+
+    def of(self, pool: str) -> str:
+        return self.own.get(pool) or self.default
+
+    def held_by_run(self, pool: str) -> bool:
+        return self.of(pool) == "run"
+
+
+@dataclass(frozen=True)
+class RunNeeds:
+    """What a run needs to start: slots, and an outlook for one of its root ops."""
+
+    needs: list[Need]
+    prospects: list[list[GateSpec]]
+
+
+def run_needs(tags: Mapping[str, str], plan: Plan, rules: Iterable[Rule], granularity: Granularity) -> RunNeeds:
+    """The gates that a run must pass: the maximum, every rule that matches, the pools that it holds itself.
+
+    Its prospects are the pools that its root ops will ask for. A root op that asks for none can always go on, so
+    that a run with one has nothing to look out for.
+    """
+    needs = [*queue_needs(tags, rules)]
+    weights: dict[str, int] = {}
+    for op in plan.ops:
+        for pool, slots in op.pools.items():
+            if granularity.held_by_run(pool):
+                weights[pool] = max(slots, weights.get(pool, 0))
+    needs += [Need(pool_gate(pool), slots) for pool, slots in sorted(weights.items())]
+    roots = [
+        [pool_gate(pool) for pool in sorted(op.pools) if not granularity.held_by_run(pool)]
+        for op in plan.ops
+        if not op.upstream
+    ]
+    return RunNeeds(needs, roots if all(roots) else [])
+
+
+def queue_needs(tags: Mapping[str, str], rules: Iterable[Rule]) -> list[Need]:
+    """The gates of the run queue alone: the maximum and every rule that matches."""
     needs = [Need(GateSpec("runs", RUNS, "runs in progress"))]
     for rule in rules:
         heading = rule.limit.counts(tags)
@@ -34,12 +78,10 @@ def run_needs(tags: Mapping[str, str], rules: Iterable[Rule]) -> list[Need]:
 
 def rule_gate(rule: Rule, heading: str) -> GateSpec:
     """The gate that counts one heading of a rule: the rule itself, or one value of a rule per value."""
-    family = rule_family(rule.id)
+    family, limit = rule_family(rule.id), rule.limit.limit if rule.in_force else None
     if rule.limit.per_value:
-        return GateSpec(
-            "run_tag", _key(family, heading), _label(f"{rule.limit.key}={heading}"), rule.limit.limit, family
-        )
-    return GateSpec("run_tag", family, _label(rule.limit.label), rule.limit.limit, family)
+        return GateSpec("run_tag", _key(family, heading), _label(f"{rule.limit.key}={heading}"), limit, family)
+    return GateSpec("run_tag", family, _label(rule.limit.label), limit, family)
 
 
 def rule_family(rule_id: int) -> str:
@@ -47,9 +89,22 @@ def rule_family(rule_id: int) -> str:
     return f"rule:{rule_id}"
 
 
-def op_needs(run_id: int, plan: Plan, op: OpSpec) -> list[Need]:
-    """The gates that an op of a run must pass: its pools, a living worker of its queue, the run's executor."""
-    needs = [Need(GateSpec("pool", f"pool:{name}", name), slots) for name, slots in sorted(op.pools.items())]
+def pool_gate(name: str) -> GateSpec:
+    """The gate of a pool."""
+    return GateSpec("pool", f"pool:{name}", name)
+
+
+def pools_among(keys: Iterable[str]) -> list[str]:
+    """The pools whose gates are among these keys."""
+    return [key.removeprefix("pool:") for key in keys if key.startswith("pool:")]
+
+
+def op_needs(run_id: int, plan: Plan, op: OpSpec, held_by_run: Collection[str] = ()) -> list[Need]:
+    """The gates that an op of a run must pass: its pools, a living worker of its queue, the run's executor.
+
+    It takes nothing of the pools that its run holds.
+    """
+    needs = [Need(pool_gate(name), slots) for name, slots in sorted(op.pools.items()) if name not in held_by_run]
     needs.append(Need(workers_gate(op.queue)))
     family = run_family(run_id)
     if plan.max_concurrent:

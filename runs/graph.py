@@ -56,6 +56,11 @@ class Plan:
         return {op.key: op for op in self.ops}
 
     @cached_property
+    def pools(self) -> frozenset[str]:
+        """The pools that its ops use."""
+        return frozenset(pool for op in self.ops for pool in op.pools)
+
+    @cached_property
     def downstream(self) -> dict[str, tuple[str, ...]]:
         """For each op, the ops that wait for it directly."""
         found: dict[str, list[str]] = {op.key: [] for op in self.ops}

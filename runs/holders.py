@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from pools import claims
-from runs import tickets, transitions
+from pools import claims, sizing
+from runs import granularity, tickets, transitions
 
 
 def register() -> None:
@@ -16,6 +16,7 @@ def register() -> None:
         "op", claims.HolderKind(transitions.admit_ops, transitions.op_expired, lease=settings.LEASE_SECONDS)
     )
     claims.on_change(tickets.announce)
+    sizing.on_forgetting(granularity.falls_back)
 
 
 def _never(desk: claims.Desk, grant: claims.Grant) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pools import claims
 from pools import queries as pool_queries
-from runs import admission, graph, params, plans, priority, run_limits, states, system_tags, transitions
+from runs import admission, graph, in_force, params, plans, priority, states, system_tags, transitions
 from runs.catalog import Catalog, Job
 from runs.definitions import ALL, DefinitionError, checked_tags
 from runs.models import Op, Run, RunTag
@@ -109,8 +109,8 @@ def launch(
             ],
             batch_size=500,
         )
-        needs = admission.run_needs(all_tags, run_limits.rules())
-        desk.ask([claims.Ask(transitions.run_holder(run.pk), run.priority, desk.now, needs)])
+        wanted = in_force.run_needs(all_tags, plan)
+        desk.ask([claims.Ask(transitions.run_holder(run.pk), run.priority, desk.now, wanted.needs, wanted.prospects)])
         desk.topics.update(("runs", f"run:{run.pk}"))
     run.refresh_from_db()
     return run

@@ -18,6 +18,20 @@ class Plan(models.Model):
         return self.digest[:12]
 
 
+class PlanPool(models.Model):
+    """That ops of a plan use a pool: finds the runs that a change of the pool's granularity concerns."""
+
+    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, db_index=False)
+    pool = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["plan", "pool"], name="a_plan_names_a_pool_once")]
+        indexes = [models.Index(fields=["pool", "plan"], name="plans_that_use_a_pool")]
+
+    def __str__(self) -> str:
+        return f"plan {self.plan_id} uses {self.pool}"
+
+
 class Run(models.Model):
     """One launch of a job."""
 
@@ -26,6 +40,7 @@ class Run(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, db_index=False)
     state = models.CharField(max_length=12, default=states.QUEUED)
     priority = models.BigIntegerField(default=0)
+    pools_held = models.TextField(default="[]")  # JSON: pools of granularity run when it started; its ops take none
     tags = models.JSONField(default=dict)
     params = models.JSONField(default=dict)
     launched_by = models.CharField(max_length=150)
@@ -206,10 +221,12 @@ class TagRule(models.Model):
     value = models.CharField(max_length=500, null=True)  # noqa: DJ001  None: whatever the value
     per_value = models.BooleanField(default=False)  # each distinct value has its own allowance
     limit = models.BigIntegerField()
+    phase = models.CharField(max_length=8, default="force")  # entering, force, leaving: see runs.relining
     version = models.BigIntegerField(default=1)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(condition=Q(phase__in=["entering", "force", "leaving"]), name="rule_phase_is_known"),
             models.UniqueConstraint(
                 fields=["key", "value"], name="a_rule_for_a_value_stands_once", condition=Q(value__isnull=False)
             ),
@@ -226,3 +243,17 @@ class TagRule(models.Model):
         if self.per_value:
             return f"each {self.key}"
         return self.key if self.value is None else f"{self.key}={self.value}"
+
+
+class Relining(models.Model):
+    """Queued runs are being moved to the lanes that a changed rule, or granularity, now gives them.
+
+    Those up to `after` have been moved. Concerned are the runs that `rule` counts, or that use one of `pools`.
+    """
+
+    rule = models.OneToOneField(TagRule, null=True, on_delete=models.CASCADE, related_name="relining")
+    pools = models.JSONField(default=list)
+    after = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"relining for {self.rule or ', '.join(self.pools)}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from runs import graph
-from runs.models import Plan
+from runs.models import Plan, PlanPool
 
 MOST_KNOWN = 256  # plans that a process remembers
 
@@ -12,7 +14,13 @@ _known: dict[int, graph.Plan] = {}
 
 def keep(plan: graph.Plan) -> int:
     """The id of the row that holds this plan; it is written if it is new."""
-    row, _ = Plan.objects.get_or_create(digest=plan.digest, defaults={"body": plan.to_json()})
+    found = Plan.objects.filter(digest=plan.digest).values_list("pk", flat=True).first()
+    if found is not None:
+        return found
+    with transaction.atomic():
+        row, is_new = Plan.objects.get_or_create(digest=plan.digest, defaults={"body": plan.to_json()})
+        if is_new:
+            PlanPool.objects.bulk_create([PlanPool(plan=row, pool=pool) for pool in sorted(plan.pools)])
     return row.pk
 
 

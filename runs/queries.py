@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet
 
 from pools import queries as pool_queries
 from pools.queries import Waiting
-from runs import admission, plans, states
+from runs import admission, in_force, plans, states
 from runs.catalog import ASSET_JOB
 from runs.models import LogLine, Op, Run, RunQueue, TagRule, Worker
 from runs.tag_limits import TagLimit
@@ -163,6 +163,22 @@ def ops_of(run: Run) -> list[OpView]:
     ]
 
 
+def op(op_id: int) -> OpView | None:
+    """One op and its upstream that has not finished; why it waits for slots is `runs.why`'s to say."""
+    row = Op.objects.filter(pk=op_id).select_related("run").first()
+    if row is None:
+        return None
+    spec = plans.load(row.run.plan_id).by_key[row.key]
+    done = Op.objects.filter(run=row.run_id, key__in=spec.upstream, state=states.SUCCESS).values_list("key", flat=True)
+    return OpView(row, tuple(key for key in spec.upstream if key not in set(done)), None, spec.pools)
+
+
+def find_op(run: Run, key: str) -> OpView | None:
+    """The op of a run under a step key."""
+    op_id = Op.objects.filter(run=run, key=key).values_list("pk", flat=True).first()
+    return op(op_id) if op_id is not None else None
+
+
 def why_queued(run: Run) -> Waiting | None:
     """Why a run is still in the queue, None if it is not."""
     return pool_queries.waiting([run_holder(run.pk)]).get(run_holder(run.pk))
@@ -222,7 +238,7 @@ class QueueLimits:
 def queue_limits() -> QueueLimits:
     """The run queue's limits and how much of them is in use."""
     settings = RunQueue.objects.get()
-    rows = list(TagRule.objects.order_by("key", "value", "id"))
+    rows = list(TagRule.objects.exclude(phase=in_force.LEAVING).order_by("key", "value", "id"))
     gates = pool_queries.gates("runs", "run_tag")
     rules = tuple(
         RuleView(

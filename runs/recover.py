@@ -1,4 +1,5 @@
-"""One pass of the clock: leases that ran out, retries that are due, tickets that were lost, lanes left to look at.
+"""One pass of the clock: leases that ran out, retries that are due, tickets that were lost, lanes left to look at,
+queued runs left to move, reservations for who was overtaken.
 
 Nothing depends on its being quick: a freed slot is given on in the transaction that frees it. The pass
 catches what no event tells of. Several clocks at once do no harm: each finding is acted on by a guarded
@@ -17,13 +18,14 @@ from django.conf import settings
 
 from pools import claims
 from pools.claims import Grant
-from runs import states, tickets, transitions, workforce
+from runs import relining, states, tickets, transitions, workforce
 from runs.models import Op
 
 log = logging.getLogger(__name__)
 
 TICKET_IS_LATE = 2.0  # seconds after which an op that was admitted and has not started is looked into
 SWEEP_EVERY = 60.0
+RESERVE_EVERY = 5.0
 GAP = 5.0  # seconds between two looks at the time that mean that the machine slept, or the database hung
 
 
@@ -49,6 +51,7 @@ class Clock:
         self._awake_since = time.time()
         self._last_look = time.time()
         self._swept = 0.0
+        self._reserved = 0.0
 
     def one_pass(self) -> Findings:
         """Look for what no event tells of, and see to it."""
@@ -56,7 +59,10 @@ class Clock:
         found = Findings()
         found.retries = transitions.retry_due()
         found.tickets = reissue_lost_tickets()
-        found.lanes = claims.drain()
+        found.lanes = claims.drain() + relining.finish()
+        if self._last_look - self._reserved > RESERVE_EVERY:
+            claims.reserve(settings.RESERVE_AFTER)
+            self._reserved = self._last_look
         silent, lapsed = workforce.lapsed(), claims.lapsed()
         if (silent or lapsed) and self._trusts_leases():
             found.workers = workforce.dismiss_lapsed(silent)

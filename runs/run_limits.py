@@ -1,20 +1,21 @@
 """Changes the run queue's limits: its maximum and its tag rules. The twin of `pools.sizing` for runs.
 
 Each verb is one transaction under the admission lock: check, write, record, admit whoever now fits. A
-new rule counts the runs in progress from its first moment, and stops none of them.
+new rule counts the runs in progress from its first moment, and stops none of them; `relining` moves those that wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
 
 from pools import claims, limits
 from pools.rules import GateSpec
-from pools.sizing import Author, Conflict, latest_change, record
-from runs import admission, states, transitions
-from runs.admission import Rule
-from runs.models import Run, RunQueue, TagRule
-from runs.tag_limits import TagLimit
+from pools.sizing import DELETED, Author, Conflict, first_version, latest_change, record
+from runs import admission, in_force, relining, system_tags
+from runs.models import RunQueue, TagRule
+from runs.tag_limits import InvalidTagLimit, TagLimit
 
 MAXIMUM = "runs"  # the ledger's name for the maximum
 NO_LIMIT = -1  # how the configuration file writes "no limit"
@@ -26,16 +27,6 @@ class InvalidMaximum(ValueError):
 
 class NoSuchRule(LookupError):
     """No tag rule has this id."""
-
-
-def rules() -> list[Rule]:
-    """The tag rules in force."""
-    return [as_rule(row) for row in TagRule.objects.order_by("id")]
-
-
-def as_rule(row: TagRule) -> Rule:
-    """A row as the rule that it is."""
-    return Rule(row.pk, TagLimit(row.key, row.limit, row.value, row.per_value))
 
 
 def set_maximum(maximum: object, author: Author, version: int | None = None) -> RunQueue:
@@ -72,24 +63,38 @@ def parse_maximum(value: object) -> int | None:
 def set_rule(limit: TagLimit, author: Author, version: int | None = None) -> TagRule:
     """Add a tag rule, or change the limit of the rule for the same key and values.
 
-    Raises Conflict when `version` is given and another change came between, unless it set the same.
+    A new rule counts the runs in progress at once, and is in force when this returns. Raises InvalidTagLimit for a
+    tag that can't be counted, and Conflict when `version` is given and another change came between, unless it set
+    the same.
     """
+    if limit.key == system_tags.PRIORITY:
+        raise InvalidTagLimit(f"key: {limit.key!r} is not allowed: a run's priority changes while it waits.")
+    _until_gone(limit)
     with claims.desk() as desk:
-        row = TagRule.objects.filter(key=limit.key, value=limit.value, per_value=limit.per_value).first()
-        if row is None:
-            row = TagRule.objects.create(key=limit.key, value=limit.value, per_value=limit.per_value, limit=limit.limit)
-            _put_in_force(desk, as_rule(row))
-            record(desk, author, subject(limit), "limit", "", str(limit.limit))
-            return row
-        if version is not None and row.version != version:
-            if row.limit == limit.limit:
+        row = _row(limit)
+        if version is not None and (row is None or row.version != version):
+            if row is not None and row.limit == limit.limit:
                 return row
-            raise Conflict(subject(limit), row.version, row.limit, latest_change(subject(limit)))
-        if row.limit != limit.limit:
+            current = None if row is None else row.limit
+            raise Conflict(subject(limit), row.version if row else 0, current, latest_change(subject(limit)))
+        if row is None:
+            row = TagRule.objects.create(
+                key=limit.key,
+                value=limit.value,
+                per_value=limit.per_value,
+                limit=limit.limit,
+                phase=in_force.ENTERING,
+                version=first_version(),
+            )
+            relining.enter(desk, row)
+            record(desk, author, subject(limit), "limit", "", str(limit.limit), _identity(limit))
+        elif row.limit != limit.limit:
             TagRule.objects.filter(pk=row.pk, version=row.version).update(limit=limit.limit, version=row.version + 1)
-            for gate_id in desk.family(admission.rule_family(row.pk)):
-                desk.resize(gate_id, limit.limit)
-            record(desk, author, subject(limit), "limit", str(row.limit), str(limit.limit))
+            if row.phase == in_force.FORCE:
+                for gate_id in desk.family(admission.rule_family(row.pk)):
+                    desk.resize(gate_id, limit.limit)
+            record(desk, author, subject(limit), "limit", str(row.limit), str(limit.limit), _identity(limit))
+    relining.finish()
     row.refresh_from_db()
     return row
 
@@ -97,49 +102,44 @@ def set_rule(limit: TagLimit, author: Author, version: int | None = None) -> Tag
 def delete_rule(rule_id: int, author: Author) -> None:
     """Remove a tag rule; waiting runs that it held back are let go at once. Raises NoSuchRule."""
     with claims.desk() as desk:
-        row = TagRule.objects.filter(pk=rule_id).first()
+        row = TagRule.objects.filter(pk=rule_id).exclude(phase=in_force.LEAVING).first()
         if row is None:
             raise NoSuchRule(f"There is no tag rule {rule_id}.")
-        rule = as_rule(row)
-        remaining = [other for other in rules() if other.id != rule_id]
-        _line_up(desk, rule, remaining)
-        for gate_id in desk.family(admission.rule_family(rule_id)):
-            desk.remove_gate(gate_id)
-        TagRule.objects.filter(pk=rule_id).delete()
-        record(desk, author, subject(rule.limit), "deleted", str(row.limit), "")
+        relining.leave(desk, row)
+        rule = in_force.as_rule(row).limit
+        record(desk, author, subject(rule), DELETED, str(row.limit), "", _identity(rule))
+    relining.finish()
+
+
+def _row(limit: TagLimit) -> TagRule | None:
+    return TagRule.objects.filter(key=limit.key, value=limit.value, per_value=limit.per_value).first()
+
+
+def _until_gone(limit: TagLimit) -> None:
+    """A rule that is leaving goes before the same one comes anew."""
+    row = _row(limit)
+    if row is not None and row.phase == in_force.LEAVING:
+        relining.finish()
 
 
 def subject(limit: TagLimit) -> str:
-    """A rule's name in the ledger."""
-    return f"rule:{limit.label}"[:300]
+    """A rule's name in the ledger: its label, and where another rule may have the same label, a mark of its own."""
+    key, label = limit.key, limit.label
+    if "=" not in key and not key.startswith("each ") and len(label) <= 250:
+        return f"rule:{label}"
+    mark = sha256(repr(limit.identity).encode()).hexdigest()[:12]
+    return f"rule:{label[:250]} #{mark}"
 
 
-def _put_in_force(desk: claims.Desk, rule: Rule) -> None:
-    """A new rule's gates are born open, count those in progress, and only then get their limit."""
-    in_progress: dict[str, list[int]] = {}
-    for run_id, tags in _runs_with(rule.limit, states.RUN_IN_PROGRESS):
-        heading = rule.limit.counts(tags)
-        if heading is not None:
-            in_progress.setdefault(heading, []).append(run_id)
-    for heading, run_ids in in_progress.items():
-        spec = admission.rule_gate(rule, heading)
-        gate_id = desk.open_gates([GateSpec(spec.kind, spec.key, spec.label, None, spec.family)])[spec.key]
-        desk.count_in(gate_id, [transitions.run_holder(run_id) for run_id in run_ids])
-        desk.resize(gate_id, spec.limit)
-    _line_up(desk, rule, rules())
+def _identity(limit: TagLimit) -> dict[str, object]:
+    """What makes a rule this rule, for the ledger."""
+    return {"key": limit.key, "value": limit.value, "per_value": limit.per_value}
 
 
-def _line_up(desk: claims.Desk, rule: Rule, in_force: Sequence[Rule]) -> None:
-    """Move the queued runs that a rule counts to the lanes that the rules in force now give them."""
-    for run_id, tags in _runs_with(rule.limit, (states.QUEUED,)):
-        if rule.limit.counts(tags) is not None:
-            desk.move(transitions.run_holder(run_id), admission.run_needs(tags, in_force))
-
-
-def _runs_with(limit: TagLimit, run_states: Sequence[str]) -> list[tuple[int, Mapping[str, str]]]:
-    tagged = {"runtag__key": limit.key} | ({"runtag__value": limit.value} if limit.value is not None else {})
-    found = Run.objects.filter(state__in=run_states, **tagged)
-    return list(found.order_by("id").values_list("id", "tags"))
+def find(identity: Mapping[str, Any]) -> TagRule | None:
+    """The rule that a line of the ledger is about, None if it is not in force."""
+    found = TagRule.objects.exclude(phase=in_force.LEAVING)
+    return found.filter(key=identity["key"], value=identity["value"], per_value=identity["per_value"]).first()
 
 
 def _shown(maximum: int | None) -> str:

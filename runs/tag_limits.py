@@ -10,6 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pools.limits import named, shown
+from runs import system_tags
+
+PER_VALUE = "applyLimitPerUniqueValue"
+MAX_LIMIT = 2**31 - 1
+MAX_KEY, MAX_VALUE = 200, 500  # characters
+DOUBLE = "there is a rule for {} already; name each rule once."
+
 
 class InvalidTagLimit(ValueError):
     """A tag limit that is not allowed. The text names the field, the value and what is allowed."""
@@ -36,6 +44,11 @@ class TagLimit:
             return f"{self.key}={self.value}"
         return f"each {self.key}" if self.per_value else self.key
 
+    @property
+    def short(self) -> str:
+        """Its label, cut for the line of an error."""
+        return self.label if len(self.label) <= 100 else f"{self.label[:99]}…"
+
     def counts(self, tags: Mapping[str, str]) -> str | None:
         """Under which heading this rule counts something with these tags; None: it does not match.
 
@@ -57,12 +70,12 @@ def parse(value: Any, where: str = "tag_concurrency_limits") -> list[TagLimit]:
     if value is None:
         return []
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InvalidTagLimit(f"{where}: {value!r} is not allowed: use a list of rules.")
+        raise InvalidTagLimit(f"{where}: {shown(value)} is not allowed: use a list of rules.")
     found: list[TagLimit] = []
     for index, entry in enumerate(value):
         rule = parse_one(entry, f"{where}[{index}]")
         if any(rule.identity == other.identity for other in found):
-            raise InvalidTagLimit(f"{where}[{index}]: there is a rule for {rule.label} already; name each rule once.")
+            raise InvalidTagLimit(f"{where}[{index}]: {DOUBLE.format(rule.short)}")
         found.append(rule)
     return found
 
@@ -70,22 +83,26 @@ def parse(value: Any, where: str = "tag_concurrency_limits") -> list[TagLimit]:
 def parse_one(entry: Any, where: str = "rule") -> TagLimit:
     """One rule: `{key, value, limit}` with an optional value. Raises InvalidTagLimit."""
     if not isinstance(entry, Mapping):
-        raise InvalidTagLimit(f"{where}: {entry!r} is not allowed: use key, value and limit.")
-    unknown = sorted(str(name) for name in entry if name not in ("key", "value", "limit"))
+        raise InvalidTagLimit(f"{where}: {shown(entry)} is not allowed: use key, value and limit.")
+    unknown = sorted(named(name) for name in entry if name not in ("key", "value", "limit"))
     if unknown:
-        raise InvalidTagLimit(f"{where}.{unknown[0]}: unknown; a rule has key, value and limit.")
+        raise InvalidTagLimit(f"{where}.{unknown[0]}: unknown; allowed: key, value, limit.")
     key, limit, value = entry.get("key"), entry.get("limit"), entry.get("value")
-    if not isinstance(key, str) or not key or len(key) > 200 or not key.isprintable():
-        raise InvalidTagLimit(f"{where}.key: {key!r} is not allowed: use the name of a tag, 1 to 200 characters.")
-    if type(limit) is not int or not 0 <= limit <= 2**31 - 1:
-        raise InvalidTagLimit(f"{where}.limit: {limit!r} is not allowed: use a whole number, 0 or more.")
-    if value is None or value == {"applyLimitPerUniqueValue": False}:
+    if not isinstance(key, str) or not key or len(key) > MAX_KEY or not key.isprintable():
+        raise InvalidTagLimit(
+            f"{where}.key: {shown(key)} is not allowed: use the name of a tag, 1 to {MAX_KEY} characters."
+        )
+    if key == system_tags.PRIORITY:
+        raise InvalidTagLimit(f"{where}.key: {key!r} is not allowed: it orders what waits; use another tag.")
+    if type(limit) is not int or not 0 <= limit <= MAX_LIMIT:
+        raise InvalidTagLimit(f"{where}.limit: {shown(limit)} is not allowed: use a whole number, 0 or more.")
+    if value is None:
         return TagLimit(key, limit)
-    if value == {"applyLimitPerUniqueValue": True}:
-        return TagLimit(key, limit, per_value=True)
-    if isinstance(value, str) and len(value) <= 500 and value.isprintable():
+    if isinstance(value, Mapping) and list(value) == [PER_VALUE] and isinstance(value[PER_VALUE], bool):
+        return TagLimit(key, limit, per_value=value[PER_VALUE])
+    if isinstance(value, str) and len(value) <= MAX_VALUE and value.isprintable():
         return TagLimit(key, limit, value=value)
     raise InvalidTagLimit(
-        f"{where}.value: {value!r} is not allowed: "
-        "use a string, or {applyLimitPerUniqueValue: true}, or leave it out."
+        f"{where}.value: {shown(value)} is not allowed: "
+        f"use a string of at most {MAX_VALUE} characters, or {{{PER_VALUE}: true}}, or leave it out."
     )

@@ -19,7 +19,7 @@ from django.db import transaction
 from pools import claims
 from pools.claims import Desk, Grant
 from pools.claims.lock import clock_sql, marks, moment, rows, run, seconds, stamp, table
-from runs import admission, graph, plans, retry, states, system_tags, tickets
+from runs import admission, graph, in_force, plans, retry, states, system_tags, tickets
 from runs.models import Run, RunTag
 from runs.verdict import Verdict
 
@@ -55,6 +55,7 @@ class _RunningOp:
     ready_at: datetime
     run_state: str
     run_priority: int
+    held_by_run: tuple[str, ...]  # pools
     plan: graph.Plan
     others: bool  # whether any other op of the run is unfinished
 
@@ -78,27 +79,41 @@ def op_holder(op_id: int) -> str:
 
 def start_runs(desk: Desk, grants: Sequence[Grant]) -> None:
     """Queued runs were admitted: they start, and their root ops ask for slots in the same transaction."""
+    entering = in_force.entering()
     for grant in grants:
+        pools = admission.pools_among(grant.gates)
         started = rows(
-            "UPDATE runs_run SET state = 'started', started_at = %s WHERE id = %s AND state = 'queued'"
-            " RETURNING plan_id, priority",
-            [stamp(desk.now), grant.id],
+            "UPDATE runs_run SET state = 'started', started_at = %s, pools_held = %s"
+            " WHERE id = %s AND state = 'queued' RETURNING plan_id, priority, tags",
+            [stamp(desk.now), json.dumps(pools), grant.id],
         )
-        for plan_id, priority in started:
+        for plan_id, priority, tags in started:
+            _count_in(desk, grant, entering, tags)
             roots = rows(
                 "UPDATE runs_op SET state = 'ready', ready_at = %s"
                 f" WHERE run_id = %s AND state = 'pending' AND waits_for = 0 AND state IN ({_UNFINISHED})"
                 " RETURNING id, key, priority",
                 [stamp(desk.now), grant.id],
             )
-            _ask(desk, grant.id, priority, plans.load(plan_id), sorted(roots), desk.now)
+            _ask(desk, grant.id, priority, pools, plans.load(plan_id), sorted(roots), desk.now)
             _tell(desk, grant.id)
+
+
+def _count_in(desk: Desk, grant: Grant, entering: Sequence[admission.Rule], tags: Any) -> None:
+    """A run that started from a lane of before is counted by the rules that are about to be in force, too."""
+    if not entering:
+        return
+    needs = admission.queue_needs(json.loads(tags) if isinstance(tags, str) else tags, entering)
+    missing = [need.gate for need in needs if need.gate.kind == "run_tag" and need.gate.key not in grant.gates]
+    for gate_id in desk.open_gates(missing).values():
+        desk.count_in(gate_id, [grant.holder])
 
 
 def _ask(
     desk: Desk,
     run_id: int,
     run_priority: int,
+    held_by_run: Sequence[str],
     plan: graph.Plan,
     ready: Sequence[tuple[int, str, int]],
     since: datetime,
@@ -107,7 +122,10 @@ def _ask(
     desk.ask(
         [
             claims.Ask(
-                op_holder(op_id), run_priority + priority, since, admission.op_needs(run_id, plan, plan.by_key[key])
+                op_holder(op_id),
+                run_priority + priority,
+                since,
+                admission.op_needs(run_id, plan, plan.by_key[key], held_by_run),
             )
             for op_id, key, priority in ready
         ]
@@ -201,7 +219,7 @@ def give_back(op_id: int, token: int) -> bool:
             " admitted_at = NULL, worker_id = NULL, pid = NULL WHERE id = %s AND token = %s AND state = 'running'",
             [op_id, token],
         )
-        _ask(desk, op.run_id, op.run_priority, op.plan, [(op.id, op.key, op.priority)], op.ready_at)
+        _ask(desk, op.run_id, op.run_priority, op.held_by_run, op.plan, [(op.id, op.key, op.priority)], op.ready_at)
         _tell(desk, op.run_id)
     return True
 
@@ -209,7 +227,7 @@ def give_back(op_id: int, token: int) -> bool:
 def _running(op_id: int, token: int) -> _RunningOp | None:
     """The op, if it runs under this token. Under the lock, so it stays so until we move it."""
     found = rows(
-        "SELECT o.id, o.run_id, o.key, o.attempt, o.priority, o.ready_at, r.state, r.priority, r.plan_id,"
+        "SELECT o.id, o.run_id, o.key, o.attempt, o.priority, o.ready_at, r.state, r.priority, r.pools_held, r.plan_id,"
         f" EXISTS (SELECT 1 FROM runs_op u WHERE u.run_id = o.run_id AND u.state IN ({_UNFINISHED}) AND u.id <> o.id)"
         " FROM runs_op o JOIN runs_run r ON r.id = o.run_id"
         " WHERE o.id = %s AND o.token = %s AND o.state = 'running'",
@@ -217,10 +235,19 @@ def _running(op_id: int, token: int) -> _RunningOp | None:
     )
     if not found:
         return None
-    _, run_id, key, attempt, priority, ready_at, run_state, run_priority, plan_id, others = found[0]
-    plan = plans.load(plan_id)
+    _, run_id, key, attempt, priority, ready_at, run_state, run_priority, held, plan_id, others = found[0]
     return _RunningOp(
-        op_id, run_id, key, attempt, priority, moment(ready_at), run_state, run_priority, plan, bool(others)
+        op_id,
+        run_id,
+        key,
+        attempt,
+        priority,
+        moment(ready_at),
+        run_state,
+        run_priority,
+        tuple(json.loads(held)),
+        plans.load(plan_id),
+        bool(others),
     )
 
 
@@ -239,7 +266,7 @@ def _end_attempt(desk: Desk, op: _RunningOp, token: int, verdict: Verdict) -> No
     ready: list[tuple[int, str, int]] = []
     if verdict.state == states.SUCCESS:
         ready = _ready_downstream(desk, op)
-        _ask(desk, op.run_id, op.run_priority, op.plan, ready, desk.now)
+        _ask(desk, op.run_id, op.run_priority, op.held_by_run, op.plan, ready, desk.now)
     elif verdict.state == states.FAILURE:
         _skip_downstream(desk, op)
     elif verdict.state == states.UP_FOR_RETRY and not verdict.retry_in:
@@ -304,9 +331,18 @@ def _retry(desk: Desk, op_ids: Sequence[int]) -> int:
 
 def _ask_again(desk: Desk, ops: Sequence[tuple[int, str, int, int, datetime]]) -> None:
     """Put ops (id, key, priority, run id, waiting since) in line again."""
+    run_ids = sorted({run_id for _, _, _, run_id, _ in ops})
+    if not run_ids:
+        return
+    found = rows(f"SELECT id, priority, pools_held, plan_id FROM runs_run WHERE id IN ({marks(run_ids)})", run_ids)
+    of_run = {run_id: (priority, json.loads(held), plans.load(plan_id)) for run_id, priority, held, plan_id in found}
+    asks = []
     for op_id, key, priority, run_id, since in sorted(ops):
-        (run_priority, plan_id) = rows("SELECT priority, plan_id FROM runs_run WHERE id = %s", [run_id])[0]
-        _ask(desk, run_id, run_priority, plans.load(plan_id), [(op_id, key, priority)], since)
+        run_priority, held, plan = of_run[run_id]
+        needs = admission.op_needs(run_id, plan, plan.by_key[key], held)
+        asks.append(claims.Ask(op_holder(op_id), run_priority + priority, since, needs))
+    desk.ask(asks)
+    for run_id in run_ids:
         _tell(desk, run_id)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from django.db.models import Count, Sum
 
-from pools import queries, rules
+from pools import claims, queries, rules
 from pools.models import Gate, Hold, Lane, LaneGate, Pool, PoolSettings, Waiter
-from runs import admission, graph, plans, run_limits, states
+from runs import admission, graph, in_force, plans, states
 from runs.models import Op, Run, RunQueue, RunTag, TagRule, Worker
 
 
@@ -45,7 +45,16 @@ def check_lines() -> None:
 
     def at(gate_id: int) -> rules.Gate:
         gate = gates[gate_id]
-        return rules.Gate(gate.pk, gate.kind, gate.key, gate.label, gate.limit, gate.in_use, gate.paused)
+        kept = claims.reservation(gate.reserved_for, gate.reserved, gate.reserved_priority)
+        return rules.Gate(
+            gate.pk, gate.kind, gate.key, gate.label, gate.limit, gate.in_use, gate.paused, reservation=kept
+        )
+
+    settings = PoolSettings.objects.get()
+
+    def has_to_spare(gate_id: int) -> bool:
+        waited = claims.waited_for([gate_id], lambda ids: None, at)[gate_id]
+        return not settings.check_at_queue or at(gate_id).has_to_spare(waited, settings.run_buffer)
 
     in_line = dict(Waiter.objects.filter(held_by=None).values_list("lane").annotate(Count("id")))
     for lane in Lane.objects.all():
@@ -56,11 +65,22 @@ def check_lines() -> None:
         assert not any(gates[gate_id].kind in rules.PRIVATE_KINDS for gate_id, _ in needs)
         if not in_line.get(lane.pk) or lane.dirty:
             continue
-        blocking = rules.first_blocking(tuple(map(tuple, needs)), at)
+        head = Waiter.objects.filter(lane=lane, held_by=None).order_by("-priority", "since", "number")[0]
+        first = rules.Candidate(head.pk, head.holder, lane.pk, head.priority, head.since, head.number)
+        blocking = rules.first_blocking(tuple(map(tuple, needs)), at, first)
+        prospects = tuple(map(tuple, json.loads(lane.prospects)))
+        is_open = rules.is_open(prospects, has_to_spare)
+        if lane.without_prospect:  # other gates may have filled since
+            assert not is_open, f"lane {lane.pk} waits for a prospect and has one"
+            continue
+        assert blocking is not None or is_open, f"lane {lane.pk} has no prospect and does not know"
         assert blocking is not None, f"lane {lane.pk} waits while all its gates have room"
         assert lane.blocked_on_id is not None, f"lane {lane.pk} is parked nowhere"
         slots = dict(map(tuple, needs))[lane.blocked_on_id]
-        assert at(lane.blocked_on_id).blocks(slots), f"lane {lane.pk} is parked at {lane.blocked_on_id}, which has room"
+        parked_at = at(lane.blocked_on_id)
+        assert parked_at.blocks(slots, parked_at.kept_from(first)), (
+            f"lane {lane.pk} is parked at {lane.blocked_on_id}, which has room"
+        )
 
     for waiter in Waiter.objects.exclude(held_by=None):
         private = dict(map(tuple, json.loads(waiter.private)))
@@ -79,7 +99,8 @@ def check_explanations() -> None:
     for holder, told in queries.waiting(list(waiters)).items():
         waiter, blocking = waiters[holder], told.explanation.blocking
         if waiter.held_by_id is None and not waiter.lane.dirty:
-            assert any(check.gate.kind not in rules.PRIVATE_KINDS for check in blocking), f"{holder}: waits for nothing"
+            shared = any(check.gate.kind not in rules.PRIVATE_KINDS for check in blocking)
+            assert shared or told.explanation.without_prospect, f"{holder}: waits for nothing"
         needs = {*map(tuple, json.loads(waiter.lane.needs)), *map(tuple, json.loads(waiter.private))}
         assert {(check.gate.id, check.slots) for check in told.explanation.checks} == needs
 
@@ -94,7 +115,7 @@ def check_limits() -> None:
         assert pool.gate.key == f"pool:{pool.name}"
         assert pool.gate.limit == (default if pool.limit is None else pool.limit), f"pool {pool}"
         assert pool.gate.paused == (pool.paused_at is not None), f"pool {pool}"
-    in_force = {admission.rule_family(rule.pk): rule for rule in TagRule.objects.all()}
+    rules_now = {admission.rule_family(rule.pk): rule for rule in TagRule.objects.all()}
     alive = dict(Worker.objects.values_list("queue").annotate(Count("id")))
     for queue in alive:
         assert f"workers:{queue}" in limits
@@ -102,15 +123,16 @@ def check_limits() -> None:
         if gate.kind == "pool" and key.startswith("pool:"):
             assert key in {f"pool:{pool.name}" for pool in pools}, f"{key}: a gate without its pool"
         if gate.kind == "run_tag":
-            assert gate.family in in_force, f"{key}: its rule is gone"
-            assert gate.limit == in_force[gate.family].limit, f"{key}: limit {gate.limit}"
+            assert gate.family in rules_now, f"{key}: its rule is gone"
+            rule = rules_now[gate.family]
+            assert gate.limit == (rule.limit if rule.phase == in_force.FORCE else None), f"{key}: limit {gate.limit}"
         if gate.kind == "workers":
             assert gate.limit == alive.get(gate.label, 0), f"{key}: {gate.limit} for {alive.get(gate.label, 0)} workers"
 
 
 def check_runs() -> None:
     """Every run and op waits for, or holds, exactly what its state says; what is over has nothing."""
-    in_force = run_limits.rules()
+    rules_now, now = in_force.rules(), in_force.granularity()
     holds: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     for holder, key, slots, token in Hold.objects.values_list("holder", "gate__key", "slots", "token"):
         holds[holder][key] = (slots, token)
@@ -129,13 +151,20 @@ def check_runs() -> None:
         plan = plans.load(run.plan_id)
         assert tags[run.pk] == run.tags, f"run {run.pk}: its tags and the tags to find it by differ"
         assert [op.key for op in ops[run.pk]] == [spec.key for spec in plan.ops]
-        needs = {need.gate.key: need.slots for need in admission.run_needs(run.tags, in_force)}
+        held_by_run = json.loads(run.pools_held)
+        granularity = (
+            now if run.state == states.QUEUED else admission.Granularity("op", dict.fromkeys(held_by_run, "run"))
+        )
+        wanted = admission.run_needs(run.tags, plan, rules_now, granularity)
+        needs = {need.gate.key: need.slots for need in wanted.needs}
         own = {key: slots for key, (slots, _) in holds[f"run:{run.pk}"].items()}
         waiter = waiters.get(f"run:{run.pk}")
         if run.state == states.QUEUED:
             assert waiter is not None, f"run {run.pk} is queued and waits nowhere"
             assert (waiter.priority, waiter.since) == (run.priority, run.queued_at)
             assert _needed(waiter, gates) == needs, f"run {run.pk} waits for {_needed(waiter, gates)}, not {needs}"
+            looks_at = {frozenset(gates[gate].key for gate in group) for group in json.loads(waiter.lane.prospects)}
+            assert looks_at == {frozenset(spec.key for spec in group) for group in wanted.prospects}
             assert not own, f"run {run.pk} is queued and holds {own}"
             assert {op.state for op in ops[run.pk]} == {states.PENDING}
         else:
@@ -170,7 +199,8 @@ def _check_op(
     gates: dict[int, Gate],
 ) -> None:
     spec = plan.by_key[op.key]
-    needs = {need.gate.key: need.slots for need in admission.op_needs(run.pk, plan, spec)}
+    held_by_run = json.loads(run.pools_held)
+    needs = {need.gate.key: need.slots for need in admission.op_needs(run.pk, plan, spec, held_by_run)}
     if op.state in states.OP_WITH_SLOTS:
         assert {key: slots for key, (slots, _) in held.items()} == needs, f"{op} is {op.state} and holds {held}"
         assert {token for _, token in held.values()} == {op.token}, f"{op}: a hold under another token"

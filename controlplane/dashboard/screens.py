@@ -17,8 +17,9 @@ from django.template.loader import render_to_string
 from controlplane.dashboard import verdict
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
-from runs import catalog, queries, states
-from runs.queries import Filter
+from runs import catalog, queries, states, why
+from runs.models import Run
+from runs.queries import Filter, OpView
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
             return any(thing.startswith("gate:pool:") for thing in changed)
         case "run":
             return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
-        case "runs":
-            return "runs" in changed
+        case "op":
+            return True  # it can't be told from a topic which limits it waits for
+        case "runs" | "changes":
+            return name in changed
         case _:
             return any(not thing.startswith("log:") for thing in changed)
 
@@ -140,17 +143,43 @@ def run(argument: str) -> list[Block]:
     return blocks_of_run(queries.by_id(int(argument)) if argument.isdecimal() else queries.find(argument))
 
 
-def blocks_of_run(run: Any, op: str = "") -> list[Block]:
-    """The parts of a run's page; with an op, its log alone is shown."""
+def blocks_of_run(run: Run) -> list[Block]:
+    """The parts of a run's page."""
     ops = queries.ops_of(run)
     waiting_ops = [view for view in ops if view.waiting]
-    why = queries.why_queued(run) if run.state == states.QUEUED else None
+    reasons = why.of_run(run) if run.state == states.QUEUED else None
+    more = len(waiting_ops) - 6
     line = Timeline(run, ops)
     return [
         Block("run-head", "runs/_head.html", {"run": run, "ops": ops, "done": line.done}),
-        Block("why", "runs/_why.html", {"run": run, "why": why, "ops": waiting_ops[:6], "more": len(waiting_ops) - 6}),
+        Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line}),
-        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run, op), "op": op}),
+        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run), "op": ""}),
+    ]
+
+
+def op(argument: str) -> list[Block]:
+    """An op by its id."""
+    found = queries.op(int(argument)) if argument.isdecimal() else None
+    if found is None:
+        raise LookupError(argument)
+    return blocks_of_op(found)
+
+
+def blocks_of_op(view: OpView) -> list[Block]:
+    """The parts of an op's page."""
+    row, run = view.op, view.op.run
+    reasons = why.of_op(row)
+    head = {"op": row, "upstream": view.upstream if row.state == states.PENDING else ()}
+    return [
+        Block("op-head", "runs/_op_head.html", {**head, "priority": run.priority + row.priority}),
+        Block("why", "runs/_op_why.html", {"op": row, "why": reasons}),
+        Block(
+            "waited",
+            "runs/_op_waited.html",
+            {"op": row, "why": reasons, "waited": reasons.waited if reasons else why.waited_before(row)},
+        ),
+        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run, row.key), "op": row.key}),
     ]
 
 
@@ -169,10 +198,10 @@ def pool(argument: str) -> list[Block]:
     holders = [(hold, names.get(hold.holder)) for hold in holds]
     waiters = [(place, waiter, names.get(waiter.holder)) for place, waiter in enumerate(line, 1)]
     return [
-        Block("pool-head", "pools/_head.html", {"pool": found}),
+        Block("pool-head", "pools/_head.html", {"pool": found, "settings": pool_queries.pool_settings()}),
         Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
         Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
-        Block("changes", "_changes.html", {"changes": pool_queries.changes(key, 8)}),
+        Block("changes", "_changes.html", {"changes": pool_queries.changes(key, most=8)}),
     ]
 
 
@@ -185,7 +214,34 @@ def queue(argument: str = "") -> list[Block]:
 
 
 def limits(argument: str = "") -> list[Block]:
-    return [Block("limits-in-use", "queue/_in_use.html", {"limits": queries.queue_limits()})]
+    return [
+        Block("limits-in-use", "queue/_in_use.html", {"limits": queries.queue_limits()}),
+        Block("changes", "_changes.html", {"changes": pool_queries.changes("runs", "rule:", most=8)}),
+    ]
+
+
+def settings(argument: str = "") -> list[Block]:
+    in_force = {
+        "limits": queries.queue_limits(),
+        "settings": pool_queries.pool_settings(),
+        "followers": pool_queries.followers(),
+    }
+    return [
+        Block("in-force", "settings/_in_force.html", in_force),
+        Block("changes", "_changes.html", {"changes": pool_queries.changes("runs", "rule:", "pools", most=12)}),
+    ]
+
+
+def changes(argument: str = "") -> list[Block]:
+    return [ledger(argument, None)]
+
+
+def ledger(subject: str, before: int | None, most: int = 50) -> Block:
+    """A page of the change ledger, about one subject or all."""
+    found = pool_queries.changes(*filter(None, [subject]), most=most + 1, before=before)
+    following = found[most - 1].pk if len(found) > most else None
+    context = {"changes": found[:most], "following": following, "subject": subject, "before": before}
+    return Block("changes", "changes/_table.html", context)
 
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
@@ -193,8 +249,11 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "overview": overview,
     "runs": run_list,
     "run": run,
+    "op": op,
     "pools": pools,
     "pool": pool,
     "queue": queue,
     "limits": limits,
+    "settings": settings,
+    "changes": changes,
 }

@@ -11,13 +11,18 @@ A holder is an opaque string, "<kind>:<id>"; each kind is registered with what t
 or its lease runs out.
 """
 
+from pools.claims.account import LEAST
 from pools.claims.board import Desk
-from pools.claims.doors import desk, drain, lapsed, renew, sweep
+from pools.claims.doors import desk, drain, lapsed, renew, sweep, waited
 from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
+from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, server_uptime
+from pools.claims.reservations import reserve
+from pools.claims.store import reservation
 
 __all__ = [
     "AWAY",
+    "LEAST",
     "Ask",
     "Desk",
     "Grant",
@@ -29,6 +34,10 @@ __all__ = [
     "on_change",
     "register",
     "renew",
+    "reservation",
+    "reserve",
     "server_uptime",
     "sweep",
+    "waited",
+    "waited_for",
 ]

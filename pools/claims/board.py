@@ -16,35 +16,39 @@ from django.db import transaction
 
 from pools import rules
 from pools.claims import store
+from pools.claims.account import Account, Book, KnownCandidate, KnownLane
 from pools.claims.kinds import Ask, Grant, HolderKind, kind_of, tell
-from pools.rules import PRIVATE_KINDS, Candidate, Gate, GateSpec, Lane, Need, Needs
+from pools.claims.known import Known, gates_of, waited_for
+from pools.claims.store import NewHold
+from pools.rules import PRIVATE_KINDS, Gate, Needs
 
 LOOKS = 1000  # heads of lanes looked at in one transaction; the rest is left dirty for the next one
 AHEAD = 50  # waiters read at once when a line moves
 
 
-class Desk:
+class Desk(Known):
     """One transaction under the admission lock. Implements `rules.Board` on the database."""
 
     def __init__(self, now: datetime) -> None:
-        self.now = now
-        self.topics: set[str] = set()  # what changed, for whoever watches
+        super().__init__(now)
+        self._book = Book(now)
         self.left_dirty = False  # whether lanes are left to be looked at
         self.tired = False
         self._looked = 0
         self._first_look = True
-        self._gates: dict[int, Gate] = {}
-        self._stored_use: dict[int, int] = {}
         self._touched: set[int] = set()  # gates that may have gained room since the last look
-        self._lanes: dict[int, Lane] = {}
+        self._opened: set[int] = set()  # gates that may have more to spare since the last look
+        self._all_opened = False  # whether that may be so of any gate
+        self._queue_settings: tuple[bool, int] | None = None
+        self._lacking = False  # whether any lane lacked a prospect when heads were read
         self._awake: set[int] = set()  # lanes to look at
         self._dirty: set[int] = set()  # lanes that were read as dirty
-        self._ahead: dict[int, deque[Candidate]] = {}
+        self._ahead: dict[int, deque[KnownCandidate]] = {}
         # Decided, still to be written:
-        self._parked: dict[int, int | None] = {}
+        self._parked: dict[int, KnownLane] = {}
         self._gone: list[int] = []
-        self._held_back: dict[int, list[int]] = {}
-        self._holds: list[tuple[int, str, int, int, datetime, datetime | None]] = []
+        self._held_back: dict[int, list[tuple[int, Account]]] = {}
+        self._holds: list[NewHold] = []
         self._grants: list[Grant] = []
         self._left: set[int] = set()  # lanes left to a later desk
         self._overflowed: set[int] = set()  # gates at which some were left
@@ -56,20 +60,22 @@ class Desk:
         """Put candidates in line. Gates seen for the first time are born."""
         if not asks:
             return
-        ids = self.open_gates(need.gate for ask in asks for need in ask.needs)
-        entries: list[tuple[Ask, Needs, Needs]] = []
-        for ask in asks:
-            needs = [(self._gates[ids[need.gate.key]], need.slots) for need in ask.needs]
-            shared = rules.in_order(need for need in needs if need[0].kind not in PRIVATE_KINDS)
-            private = rules.in_order(need for need in needs if need[0].kind in PRIVATE_KINDS)
-            entries.append((ask, shared, private))
-        lanes = self._lanes_for({shared for _, shared, _ in entries})
-        store.join([(lanes[shared].id, ask, own) for ask, shared, own in entries])
+        self.open_gates(spec for ask in asks for spec in gates_of(ask))
+        entries = [(ask, *self._needs(ask.needs), self._prospects(ask.prospects)) for ask in asks]
+        lanes = self._lanes_for({(shared, prospects) for _, shared, _, prospects in entries})
+        joined = {lane.id: self._book.joined(lane) for lane in lanes.values()}
+        store.join(
+            [
+                (lane.id, ask, own, joined[lane.id])
+                for ask, shared, own, ahead in entries
+                for lane in [lanes[shared, ahead]]
+            ]
+        )
         for lane in lanes.values():
             self._ahead.pop(lane.id, None)
             if lane.blocked_on is None or not self.gate(lane.blocked_on).full:
                 self._awake.add(lane.id)
-        self._note(gate_id for shared in lanes for gate_id, _ in shared)
+        self.note(gate_id for shared, _ in lanes for gate_id, _ in shared)
 
     def release(self, holder: str, token: int) -> bool:
         """Give back everything a holder has under this token. False: it holds nothing under it."""
@@ -105,8 +111,10 @@ class Desk:
         self._write_waiters()
         for candidate, stood_in_line in store.withdraw(holders):
             self._line_changed(candidate)
+            self._opened.update(gate_id for gate_id, _ in self.lane(candidate.lane).needs)
             if stood_in_line:
                 rules.left_the_line(self, candidate)
+            self._reserves_no_more(candidate)
 
     def reprioritize(self, holder: str, priority: int) -> bool:
         """Give a waiting candidate another priority, at once. False: it is not waiting."""
@@ -115,19 +123,37 @@ class Desk:
         if candidate is None:
             return False
         self._line_changed(candidate)
+        self._book.returned(candidate, self.lane(candidate.lane))
         self._awake.add(candidate.lane)
         rules.left_the_line(self, candidate)  # those that its run's gates hold back may be better than it now
+        self._reserves_no_more(candidate)
         return True
 
-    def move(self, holder: str, needs: Sequence[Need]) -> None:
-        """Give a waiting candidate other needs at shared gates; it keeps its priority and its time."""
-        ids = self.open_gates(need.gate for need in needs)
-        shared = rules.in_order((self._gates[ids[need.gate.key]], need.slots) for need in needs)
-        lane = self._lanes_for({shared})[shared]
+    def move(self, moves: Sequence[Ask]) -> None:
+        """Give waiting candidates other needs and prospects; they keep their priorities and their times.
+
+        Only needs at shared gates are moved. Those that don't wait any more are left alone.
+        """
+        if not moves:
+            return
+        self.open_gates(spec for ask in moves for spec in gates_of(ask))
+        wanted = {ask.holder: (self._needs(ask.needs)[0], self._prospects(ask.prospects)) for ask in moves}
+        lanes = self._lanes_for(set(wanted.values()))
         self._write_waiters()
-        if store.change_lane(holder, lane.id):
-            self._ahead.pop(lane.id, None)
-            self._awake.add(lane.id)
+        moved: dict[int, list[tuple[int, Account]]] = {}
+        for candidate in store.by_holder(list(wanted)):
+            lane = lanes[wanted[candidate.holder]]
+            if lane.id == candidate.lane:
+                continue
+            moved.setdefault(lane.id, []).append(
+                (candidate.id, self._book.move(candidate, self.lane(candidate.lane), lane))
+            )
+            self._line_changed(candidate)
+            self._reserves_no_more(candidate)
+        for lane_id, accounts in moved.items():
+            store.change_lane(lane_id, accounts)
+            self._ahead.pop(lane_id, None)
+            self._awake.add(lane_id)
 
     # --- gates ----------------------------------------------------------------------------------------
 
@@ -137,36 +163,37 @@ class Desk:
         self._write_gates()
         gate.limit = limit
         store.set_limit(gate, limit)
-        self._touched.add(gate_id)
-        self._note([gate_id])
+        self.touch(gate_id)
+        self.note([gate_id])
 
     def pause(self, gate_id: int, paused: bool) -> None:
         """Let nobody in, or let them in again. The limit stays."""
         self.gate(gate_id).paused = paused
         store.set_paused(gate_id, paused)
-        self._touched.add(gate_id)
-        self._note([gate_id])
+        self.touch(gate_id)
+        self.note([gate_id])
 
-    def open_gates(self, specs: Iterable[GateSpec]) -> dict[str, int]:
-        """Find or make gates. Returns their ids by key.
+    def prospects_changed(self) -> None:
+        """What counts as a prospect has changed: lanes without one are looked at again."""
+        self._all_opened = True
+        self._queue_settings = None
 
-        A pool seen for the first time gets its row, on the default limit from its first moment on.
-        """
-        wanted = {spec.key: spec for spec in specs}
-        ids = {gate.key: gate.id for gate in self._gates.values() if gate.key in wanted}
-        unknown = [key for key in wanted if key not in ids]
-        found = self._know(store.gates_by_key(unknown)) if unknown else []
-        ids |= {gate.key: gate.id for gate in found}
-        missing = [spec for key, spec in wanted.items() if key not in ids]
-        default = store.default_limit() if any(spec.kind == "pool" for spec in missing) else None
-        for spec in missing:
-            gate = store.make_gate(spec, default if spec.kind == "pool" else spec.limit)
-            self._know([gate])
-            ids[gate.key] = gate.id
-            if spec.kind == "pool":
-                store.make_pool(spec.label, gate.id)
-                self._note([gate.id])
-        return ids
+    def reserve(self, candidate: KnownCandidate) -> None:
+        """Keep the slots that a waiting candidate needs."""
+        needs = self.lane(candidate.lane).needs
+        slots = tuple(need for need in needs if self.gate(need[0]).kind != rules.WORKERS)
+        store.reserve(candidate.holder, candidate.priority, slots)
+        for gate_id, number in slots:
+            self.gate(gate_id).reservation = store.reservation(candidate.holder, number, candidate.priority)
+            self.touch(gate_id)
+        self.note(gate_id for gate_id, _ in slots)
+
+    def drop_reservation(self, holder: str) -> None:
+        """Keep nothing for a candidate any more."""
+        for gate_id in store.drop_reservation(holder):
+            self.gate(gate_id).reservation = None
+            self.touch(gate_id)
+            self.note([gate_id])
 
     def count_in(self, gate_id: int, holders: Sequence[str]) -> None:
         """Count holders that are in already, a slot each, at a gate that is new and has no limit yet."""
@@ -174,16 +201,12 @@ class Desk:
         if gate.limit is not None:
             raise ValueError(f"{gate.key} has a limit already: nobody is counted past it")
         gate.in_use += len(holders)
-        self._holds += [(gate_id, holder, 1, 0, self.now, None) for holder in holders]
-        self._note([gate_id])
+        self._holds += [NewHold(gate_id, holder, 1, 0, self.now, None) for holder in holders]
+        self.note([gate_id])
 
     def close_gates(self, family: str) -> None:
         """Remove the gates of a family when the desk closes; nobody may hold or need them any more."""
         self._closing.append(family)
-
-    def family(self, family: str) -> list[int]:
-        """The gates of a family."""
-        return store.family(family)
 
     def is_idle(self, gate_id: int) -> bool:
         """Whether nobody holds a slot of this gate and nobody waits in a lane that needs it."""
@@ -203,74 +226,100 @@ class Desk:
 
     # --- the board: what the decision reads and writes ------------------------------------------------
 
-    def gate(self, gate_id: int) -> Gate:
-        if gate_id not in self._gates:
-            self._load_gates([gate_id])
-        return self._gates[gate_id]
-
-    def looks(self) -> list[tuple[Lane, Candidate | None]]:
+    def looks(self) -> list[tuple[KnownLane, KnownCandidate | None]]:
         """See `rules.Board.looks`. After LOOKS heads the desk is tired: the rest stays dirty for a later one."""
         self._bring_back_held()
         room = [gate_id for gate_id in self._touched if not self._gates[gate_id].full]
         awake, self._awake = self._awake, set()
+        opened = None if self._all_opened else sorted(self._opened)
         self._touched.clear()
+        self._opened.clear()
+        self._all_opened = False
         dirty, self._first_look = self._first_look, False
         budget = LOOKS - self._looked
-        if not (awake or room or dirty):
+        if not (awake or room or dirty or opened is None or opened):
             return []
         if budget <= 0:
             self.tired = True
-            self._leave(awake, room)
+            self._leave(awake, room, opened)
             return []
-        if len(awake) == 1 and not room and not dirty:
+        if len(awake) == 1 and not (room or dirty or opened is None or opened):
             found = [self._next(awake.pop())]
         else:
-            found = self._heads(sorted(awake), sorted(room), dirty, budget + 1)
+            found = self._heads(sorted(awake), sorted(room), opened, dirty, budget + 1)
         if len(found) > budget:  # those left out come after those read
             found = found[:budget]
-            self._leave(awake - {lane.id for lane, _ in found}, room)
+            self._leave(awake - {lane.id for lane, _ in found}, room, opened)
         self._looked += len(found)
-        self._load_gates(
+        self.load_gates(
             {gate_id for lane, head in found for gate_id, _ in (*lane.needs, *(head.private if head else ()))}
         )
         return found
 
-    def look_again(self, lane: Lane) -> None:
+    def look_again(self, lane: rules.Lane) -> None:
         self._awake.add(lane.id)
 
-    def leave(self, lanes: Sequence[Lane]) -> None:
-        self._leave((lane.id for lane in lanes), [])
+    def leave(self, lanes: Sequence[rules.Lane]) -> None:
+        self._leave((lane.id for lane in lanes), [], [])
 
-    def park(self, lane: Lane, gate: Gate | None) -> None:
+    def park(self, lane: rules.Lane, gate: Gate | None) -> None:
         if gate is not None and lane.blocked_on is not None:
             slots = dict(lane.needs).get(lane.blocked_on)
             if slots and self.gate(lane.blocked_on).blocks(slots):
                 gate = self.gate(lane.blocked_on)  # where it is parked still has no room: nothing to write
-        blocked_on = gate.id if gate else None
-        if blocked_on != lane.blocked_on or lane.id in self._dirty:
-            self._parked[lane.id] = lane.blocked_on = blocked_on
-            self._dirty.discard(lane.id)
+        self._park(self._lanes[lane.id], gate.id if gate else None, False)
 
-    def admit(self, candidate: Candidate, needs: Needs) -> None:
+    def has_to_spare(self, gate_id: int) -> bool:
+        checks, buffer = self._settings_of_queue()
+        gate = self.gate(gate_id)
+        if not checks or not gate.has_to_spare(0, buffer) or gate.limit is None:
+            return not checks or gate.has_to_spare(0, buffer)
+        self._write_waiters()
+        return gate.has_to_spare(waited_for([gate_id], self.load_gates, self.gate)[gate_id], buffer)
+
+    def park_without_prospect(self, lane: rules.Lane) -> None:
+        self._park(self._lanes[lane.id], None, True)
+
+    def _park(self, lane: KnownLane, blocked_on: int | None, without_prospect: bool) -> None:
+        stays = (blocked_on, without_prospect) == (lane.blocked_on, lane.without_prospect)
+        if stays and lane.id not in self._dirty:
+            return
+        lane.sums = lane.until(self.now)
+        lane.blocked_on, lane.without_prospect = blocked_on, without_prospect
+        lane.parked_at = self.now if blocked_on is not None or without_prospect else None
+        self._parked[lane.id] = lane
+        self._dirty.discard(lane.id)
+
+    def admit(self, candidate: rules.Candidate, needs: Needs) -> None:
         kind = kind_of(candidate.holder)
-        grant = Grant(candidate.holder, secrets.randbits(62))
+        gates = [(self.gate(gate_id), slots) for gate_id, slots in (*needs, *candidate.private)]
+        grant = Grant(candidate.holder, secrets.randbits(62), tuple(gate.key for gate, _ in gates))
         until = self.now + timedelta(seconds=kind.lease) if kind.lease else None
-        for gate_id, slots in (*needs, *candidate.private):
-            self.gate(gate_id).in_use += slots
-            self._holds.append((gate_id, grant.holder, slots, grant.token, self.now, until))
+        for gate, slots in gates:
+            gate.in_use += slots
+            if gate.kind in PRIVATE_KINDS and gate.full:
+                self._all_opened = self._all_opened or self._somebody_lacks_a_prospect()
+            self._holds.append(
+                NewHold(gate.id, grant.holder, slots, grant.token, self.now, until, candidate.priority, candidate.since)
+            )
+        self._book.admitted(candidate, grant.token, self.lane(candidate.lane))
         self._gone.append(candidate.id)
-        self._note(gate_id for gate_id, _ in needs)
+        self.note(gate_id for gate_id, _ in needs)
+        self._reserves_no_more(candidate)
         if kind.asks:
             kind.admitted(self, [grant])
         else:
             self._grants.append(grant)
 
-    def hold_back(self, candidate: Candidate, gate: Gate) -> None:
-        self._held_back.setdefault(gate.id, []).append(candidate.id)
+    def hold_back(self, candidate: rules.Candidate, gate: Gate) -> None:
+        held = self._book.held_back(candidate, self.lane(candidate.lane), gate.id)
+        self._held_back.setdefault(gate.id, []).append((candidate.id, held))
 
     def bring_back(self, gate: Gate, lane_id: int) -> None:
         self._write_waiters()
-        if store.bring_back(gate.id, lane_id):
+        candidate = store.bring_back(gate.id, lane_id)
+        if candidate is not None:
+            self._book.returned(candidate, self.lane(candidate.lane))
             self._ahead.pop(lane_id, None)
             self._awake.add(lane_id)
 
@@ -284,24 +333,29 @@ class Desk:
                     for lane_id in store.lanes_held_back(gate.id):
                         self.bring_back(gate, lane_id)
 
-    def _heads(self, awake: list[int], room: list[int], dirty: bool, most: int) -> list[tuple[Lane, Candidate | None]]:
+    def _heads(
+        self, awake: list[int], room: list[int], opened: list[int] | None, dirty: bool, most: int
+    ) -> list[tuple[KnownLane, KnownCandidate | None]]:
         self._write_waiters()
         self._write_lanes()
-        found: list[tuple[Lane, Candidate | None]] = []
-        for lane, is_dirty, head in store.heads(awake, room, dirty, most):
+        found: list[tuple[KnownLane, KnownCandidate | None]] = []
+        heads, lacking = store.heads(awake, room, opened, dirty, most)
+        self._lacking = self._lacking or lacking
+        for lane, is_dirty, head in heads:
             if is_dirty:
                 self._dirty.add(lane.id)
+            self._ahead.pop(lane.id, None)  # its first in line was read anew: what was read ahead begins with it
             found.append((self._lanes.setdefault(lane.id, lane), head))
         return found
 
-    def _next(self, lane_id: int) -> tuple[Lane, Candidate | None]:
+    def _next(self, lane_id: int) -> tuple[KnownLane, KnownCandidate | None]:
         """The lane and the first in its line, read some way ahead: the lane has moved and may move on."""
         if not self._ahead.get(lane_id):
             self._write_waiters()
             ahead = self._ahead[lane_id] = deque(store.line(lane_id, AHEAD))
-            self._load_gates({gate_id for candidate in ahead for gate_id, _ in candidate.private})
+            self.load_gates({gate_id for candidate in ahead for gate_id, _ in candidate.private})
         ahead = self._ahead[lane_id]
-        return self._lane(lane_id), ahead.popleft() if ahead else None
+        return self.lane(lane_id), ahead.popleft() if ahead else None
 
     # --- closing --------------------------------------------------------------------------------------
 
@@ -312,6 +366,9 @@ class Desk:
         self._write_gates()
         if self._holds:
             store.take(self._holds)
+        waits = self._book.waits(self.load_gates, self._gates.get)
+        if waits:
+            store.note_waits(waits, self.now)
         self._write_lanes()
         store.mark_dirty(sorted(self._left), [gate_id for gate_id in self._overflowed if not self.gate(gate_id).full])
         by_kind: dict[HolderKind, list[Grant]] = {}
@@ -330,73 +387,62 @@ class Desk:
         if self._gone:
             store.leave(self._gone)
             self._gone = []
-        for gate_id, waiters in self._held_back.items():
-            store.hold_back(gate_id, waiters)
+        for gate_id, accounts in self._held_back.items():
+            store.hold_back(gate_id, accounts)
         self._held_back = {}
-
-    def _write_gates(self) -> None:
-        changes = [
-            (gate, gate.in_use - self._stored_use[gate.id])
-            for gate in sorted(self._gates.values(), key=lambda gate: gate.id)
-            if gate.in_use != self._stored_use[gate.id]
-        ]
-        if changes:
-            store.add_use(changes)
-            self._stored_use.update((gate.id, gate.in_use) for gate, _ in changes)
+        returned = self._book.take_returned()
+        if returned:
+            store.write_accounts(returned)
 
     def _write_lanes(self) -> None:
-        by_gate: dict[int | None, list[int]] = {}
-        for lane_id, gate_id in self._parked.items():
-            by_gate.setdefault(gate_id, []).append(lane_id)
-        for gate_id, lanes in by_gate.items():
-            store.park(lanes, gate_id)
+        if self._parked:
+            store.park(list(self._parked.values()), self.now)
         self._parked = {}
 
     # --- what this desk knows -------------------------------------------------------------------------
 
     def _take_back(self, given: Sequence[tuple[int, int]]) -> bool:
-        self._load_gates(gate_id for gate_id, _ in given)
+        self.load_gates(gate_id for gate_id, _ in given)
         for gate_id, slots in given:
             self._gates[gate_id].in_use -= slots
-            self._touched.add(gate_id)
-        self._note(gate_id for gate_id, _ in given)
+            self.touch(gate_id)
+        self.note(gate_id for gate_id, _ in given)
         return bool(given)
 
-    def _leave(self, lane_ids: Iterable[int], gate_ids: Iterable[int]) -> None:
-        """Leave lanes, and those parked on gates, to a later desk."""
+    def touch(self, gate_id: int) -> None:
+        """This gate may have gained room."""
+        self._touched.add(gate_id)
+        if self._gates[gate_id].kind == "pool":
+            self._opened.add(gate_id)
+
+    def _leave(self, lane_ids: Iterable[int], gate_ids: Iterable[int], opened: Sequence[int] | None) -> None:
+        """Leave lanes, those parked on gates, and those without prospect, to a later desk."""
         self.left_dirty = True
         self._left.update(lane_ids)
         self._overflowed.update(gate_ids)
+        if opened is None or opened:
+            store.mark_dirty_without_prospect()
 
-    def _line_changed(self, candidate: Candidate) -> None:
+    def _reserves_no_more(self, candidate: rules.Candidate) -> None:
+        """It left the line, or stands elsewhere in it: what was kept for it is free."""
+        reserved = [gate_id for gate_id, _ in self.lane(candidate.lane).needs]
+        self.load_gates(reserved)
+        for gate in [self._gates[gate_id] for gate_id in reserved]:
+            if gate.reservation and gate.reservation.holder == candidate.holder:
+                self.drop_reservation(candidate.holder)
+                return
+
+    def _settings_of_queue(self) -> tuple[bool, int]:
+        """Whether prospects are looked at, and how many more than have one may start."""
+        if self._queue_settings is None:
+            self._queue_settings = store.queue_settings()
+        return self._queue_settings
+
+    def _somebody_lacks_a_prospect(self) -> bool:
+        return self._lacking or any(lane.without_prospect for lane in self._lanes.values())
+
+    def _line_changed(self, candidate: KnownCandidate) -> None:
         """Somebody left a line or took another place in it: what was read ahead is not true any more."""
         self._ahead.pop(candidate.lane, None)
-        self._load_gates(gate_id for gate_id, _ in candidate.private)
-        self._note(gate_id for gate_id, _ in self._lane(candidate.lane).needs)
-
-    def _lane(self, lane_id: int) -> Lane:
-        if lane_id not in self._lanes:
-            (self._lanes[lane_id],) = store.lanes_by_id([lane_id])
-        return self._lanes[lane_id]
-
-    def _lanes_for(self, wanted: set[Needs]) -> dict[Needs, Lane]:
-        """Find or make lanes. What this desk has decided about a lane is newer than what was read."""
-        return {needs: self._lanes.setdefault(lane.id, lane) for needs, lane in store.lanes_for(sorted(wanted)).items()}
-
-    def _load_gates(self, gate_ids: Iterable[int]) -> None:
-        unknown = sorted({gate_id for gate_id in gate_ids if gate_id not in self._gates})
-        if unknown:
-            self._know(store.gates_by_id(unknown))
-
-    def _know(self, gates: list[Gate]) -> list[Gate]:
-        for gate in gates:
-            self._gates[gate.id] = gate
-            self._stored_use[gate.id] = gate.in_use
-        return gates
-
-    def _note(self, gate_ids: Iterable[int]) -> None:
-        """Remember which shared gates changed, for those who watch."""
-        for gate_id in gate_ids:
-            gate = self.gate(gate_id)
-            if gate.kind not in PRIVATE_KINDS:
-                self.topics.add(f"gate:{gate.key}")
+        self.load_gates(gate_id for gate_id, _ in candidate.private)
+        self.note(gate_id for gate_id, _ in self.lane(candidate.lane).needs)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from pools.claims import store
+from pools.claims import account, store
 from pools.claims.board import Desk
 from pools.claims.kinds import Grant
 from pools.claims.lock import admission_lock, clock_sql, clock_time, rows, seconds, stamp, table
@@ -66,6 +66,16 @@ def renew(grants: Sequence[Grant], lease: float) -> set[str]:
         [seconds(lease), *pairs],
     )
     return {holder for (holder,) in renewed}
+
+
+def waited(holder: str) -> dict[str, float]:
+    """The seconds that a candidate has waited so far, by gate id or `account.PROSPECTS`. Empty: it does not wait."""
+    found = store.by_holder([holder])
+    if not found:
+        return {}
+    now = clock_time()
+    (lane,) = store.lanes_by_id([found[0].lane])
+    return account.read(found[0].account).waited(lane.until(now), now)
 
 
 def lapsed() -> list[Grant]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pools.rules import Need
+from pools.rules import GateSpec, Need
+from pools.rules import kind_of as kind_name
 
 if TYPE_CHECKING:
     from pools.claims.board import Desk
@@ -21,6 +22,7 @@ class Ask:
     priority: int
     since: datetime
     needs: Sequence[Need]
+    prospects: Sequence[Sequence[GateSpec]] = ()  # see rules.Lane
 
     @property
     def number(self) -> int:
@@ -30,10 +32,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class Grant:
-    """A candidate was admitted. The token is its fence until it releases."""
+    """A candidate was admitted. The token is its fence until it releases.
+
+    `gates` are those of which it holds slots, by key; known in the transaction that admits it.
+    """
 
     holder: str
     token: int
+    gates: tuple[str, ...] = ()
 
     @property
     def id(self) -> int:
@@ -74,7 +80,7 @@ def register(kind: str, handler: HolderKind) -> None:
 
 def kind_of(holder: str) -> HolderKind:
     """The registered handler of a holder. Raises KeyError for a kind nobody registered."""
-    return _kinds[holder.partition(":")[0]]
+    return _kinds[kind_name(holder)]
 
 
 def on_change(listener: Callable[[set[str]], None]) -> None:

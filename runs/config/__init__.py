@@ -4,16 +4,25 @@ The database is the truth; the file is applied to it. Keys that are present are 
 alone, and the list of tag rules is replaced as a whole.
 """
 
-from runs.config.applying import Difference, apply, differences
-from runs.config.document import UNSET, Configuration, InvalidConfiguration, parse, read
+from runs.config.applying import Difference, Refused, apply, differences
+from runs.config.document import parse, read
+from runs.config.exporting import as_yaml, document
+from runs.config.schema import as_json, json_schema
+from runs.config.values import UNSET, Configuration, InvalidConfiguration, ListedPool
 
 __all__ = [
     "UNSET",
     "Configuration",
     "Difference",
     "InvalidConfiguration",
+    "ListedPool",
+    "Refused",
     "apply",
+    "as_json",
+    "as_yaml",
     "differences",
+    "document",
+    "json_schema",
     "parse",
     "read",
 ]

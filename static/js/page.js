@@ -50,7 +50,7 @@
     }
   };
 
-  // A stepper holds a draft; nothing is sent until Save. A draft is never overwritten by what comes live.
+  // A stepper, or a choice, holds a draft; nothing is sent until Save. A draft is never overwritten by what comes live.
   const stepper = (input) => {
     const step = input.closest(".step");
     const dirty = input.value !== input.defaultValue;
@@ -62,11 +62,20 @@
   const follow = () => {
     for (const row of all("[data-row][data-limit][data-version]")) {
       const form = row.dataset.editor ? document.getElementById(row.dataset.editor) : one("form.lim", row);
-      const input = form && one(".step input", form);
-      if (!input || input.value !== input.defaultValue || input === document.activeElement) continue;
-      input.value = input.defaultValue = row.dataset.limit;
-      const version = one("input[name=version]", form);
-      if (version) version.value = row.dataset.version;
+      const inputs = form ? all(".step input, input[type=radio]", form) : [];
+      const isDraft = (input) =>
+        input === document.activeElement ||
+        (input.type === "radio" ? input.checked !== input.defaultChecked : input.value !== input.defaultValue);
+      if (!inputs.length || inputs.some(isDraft)) continue;
+      for (const input of inputs) {
+        if (input.type === "radio") input.checked = input.defaultChecked = input.value === row.dataset.limit;
+        else input.value = input.defaultValue = row.dataset.limit;
+      }
+      const known = { version: row.dataset.version, seen: row.dataset.seen ?? row.dataset.limit };
+      for (const [name, value] of Object.entries(known)) {
+        const field = one(`input[name=${name}]`, form);
+        if (field) field.value = value;
+      }
     }
   };
 

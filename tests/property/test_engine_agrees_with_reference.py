@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pools import claims
+from pools import claims, queries
 from pools.claims import Ask, HolderKind
 from pools.models import Gate, Hold, Waiter
 from pools.rules import GateSpec, Need
@@ -141,6 +141,24 @@ class Engine(RuleBasedStateMachine):
             desk.pause(Gate.objects.get(key=key).pk, paused)
         (self.model.paused.add if paused else self.model.paused.discard)(key)
         self.model.settle()
+
+    @precondition(lambda self: self.model.waiting)
+    @rule()
+    def give_the_first_what_its_explanation_says(self) -> None:
+        """Room at exactly the gates that it names, and it starts; nobody stands before it to take that away."""
+        first = min(self.model.waiting.values(), key=lambda candidate: candidate.place)
+        told = queries.explain(first.holder)
+        assert told is not None
+        assert told.blocking, f"{first.holder} waits for nothing"
+        with claims.desk() as desk:
+            for check in told.blocking:
+                desk.pause(check.gate.id, False)
+                desk.resize(check.gate.id, check.gate.in_use + check.slots)
+        for check in told.blocking:
+            self.model.paused.discard(check.gate.key)
+            self.model.limits[check.gate.key] = check.gate.in_use + check.slots
+        self.model.settle()
+        assert first.holder in self.tokens
 
     @invariant()
     def agrees(self) -> None:

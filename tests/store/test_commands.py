@@ -125,7 +125,8 @@ def test_get_shows_a_pool_and_all_of_them() -> None:
     sizing.pause("api", Author("bob", "page", "maintenance"))
     assert read("concurrency", "get", "api") == {
         "pool": "api", "limit": 3, "own_limit": 3, "in_use": 0, "waiting": 0, "waiting_since": None, "paused": True,
-        "paused_by": "bob", "pause_reason": "maintenance", "description": "", "version": 3,
+        "paused_by": "bob", "pause_reason": "maintenance", "description": "",
+        "version": Pool.objects.get(name="api").version, "granularity": "op", "own_granularity": None,
     }  # fmt: skip
     everything = read("concurrency", "get", "--all")
     assert everything["default_limit"] == 5
@@ -135,6 +136,10 @@ def test_get_shows_a_pool_and_all_of_them() -> None:
         "api       3      0       0        paused by bob: maintenance",
         "database  2      0       0",
         "Pools without a limit of their own: 5.",
+        "granularity: op",
+        "op_granularity_run_buffer: 0",
+        "block_op_concurrency_limited_runs: off",
+        "max_concurrent_runs: 10",
     ]
 
 
@@ -222,7 +227,8 @@ def test_apply_takes_nothing_from_a_file_that_is_wrong_anywhere(tmp_path: Path) 
     file = tmp_path / "controlplane.yaml"
     file.write_text("concurrency: {runs: {max_concurrent_runs: 4}, pools: {default_limit: -1, limits: {a: x}}}")
     assert refused("concurrency", "apply", str(file)) == [
-        "concurrency.pools.default_limit: -1 is not allowed: use a whole number from 0 to 100000.",
+        "concurrency.pools.default_limit: -1 is not allowed: "
+        "use a whole number from 0 to 100000, or null for no limit.",
         "concurrency.pools.limits.a: 'x' is not allowed: use a whole number from 0 to 100000.",
     ]
     assert RunQueue.objects.get().max_concurrent_runs == 10
@@ -606,3 +612,43 @@ def test_the_end_of_a_run_is_found_without_redis(monkeypatch: pytest.MonkeyPatch
             assert ear.wait_for("run:5", 30)
     finally:
         server.stop()
+
+
+# --- changes ----------------------------------------------------------------------------------------
+
+
+def test_changes_lists_the_newest_first_and_about_one_thing() -> None:
+    sizing.set_limit("database", 1, SOMEBODY)
+    sizing.set_limit("database", 3, Author("somebody", "page", "catch up"))
+    sizing.set_limit("api", 2, SOMEBODY)
+    first, second, third = Change.objects.order_by("id")
+    assert [line.split()[0] for line in say("changes").splitlines()] == [
+        "ID",
+        str(third.pk),
+        str(second.pk),
+        str(first.pk),
+    ]
+    assert [entry["id"] for entry in read("changes", "--limit", "1")] == [third.pk]
+    found = read("changes", "--subject", "pool:database")
+    assert found[0] == {
+        "id": second.pk, "at": second.at.isoformat(), "who": "somebody", "door": "page", "subject": "pool:database",
+        "field": "limit", "before": "1", "after": "3", "why": "catch up", "reverts": None,
+    }  # fmt: skip
+    assert len(found) == 2
+    assert read("changes", "--subject", "nothing") == []
+    assert len(read("changes", "--subject", "pool:")) == 3
+
+
+def test_a_change_is_reverted_once() -> None:
+    sizing.set_limit("database", 1, SOMEBODY)
+    sizing.set_limit("database", 3, SOMEBODY)
+    change = Change.objects.latest("id")
+    said = say("changes", "revert", str(change.pk), "--why", "too fast")
+    undone = Change.objects.latest("id")
+    assert said == f"change {change.pk} undone by change {undone.pk}: pool:database limit: 3 -> 1\n"
+    assert (Pool.objects.get().limit, undone.door, undone.reverts) == (1, "cli", change)
+    assert undone.why == f"reverts change {change.pk}: too fast"
+    line = f"Change {change.pk} can't be undone: it was undone by change {undone.pk}, made by {undone.who}."
+    assert refused("changes", "revert", str(change.pk)) == [line]
+    assert refused("changes", "revert", "0") == ["There is no change 0."]
+    assert refused("changes", "--limit", "0") == ["--limit: 0 is not allowed: use a whole number from 1 to 1000."]

@@ -9,16 +9,21 @@ import pytest
 from pools import sizing
 from pools.models import Change, Gate, Pool, PoolSettings
 from pools.sizing import Author
-from runs import catalog, config, launch, run_limits, states
+from runs import catalog, config, granularity, in_force, launch, run_limits, states
+from runs.config import Refused
+from runs.config.applying import Phase
+from runs.granularity import WouldDeadlock
 from runs.models import RunQueue, TagRule
 from runs.tag_limits import TagLimit
+from tests.builders import op as node
+from tests.builders import running_op
 from tests.invariants import check_engine
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "controlplane.yaml"
 SOMEBODY = Author("somebody", "page")
 FILE = Author("ann", "file", "as agreed")
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("engine")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("as_installed")]
 
 
 def shown(text: str) -> list[str]:
@@ -61,7 +66,7 @@ def test_every_key_that_is_present_is_set() -> None:
     ]
     assert RunQueue.objects.get().max_concurrent_runs == 4
     assert Gate.objects.get(key="runs").limit == 4
-    assert [rule.limit for rule in run_limits.rules()] == [
+    assert [rule.limit for rule in in_force.rules()] == [
         TagLimit("team", 1, value="growth"),
         TagLimit("region", 2, per_value=True),
     ]
@@ -182,3 +187,116 @@ def test_a_rule_that_somebody_else_deletes_meanwhile_is_gone_as_wanted() -> None
     config.apply(found, FILE)
     assert not TagRule.objects.exists()
     assert Change.objects.filter(field="deleted").count() == 1
+
+
+def test_the_settings_of_the_pool_check_and_of_granularity_are_set() -> None:
+    changes = apply(
+        """
+        concurrency:
+          runs: {block_op_concurrency_limited_runs: {enabled: false}}
+          pools:
+            granularity: run
+            op_granularity_run_buffer: 3
+            limits:
+              api: {limit: 3, granularity: op}
+        """
+    )
+    assert changes == [
+        "concurrency.runs.block_op_concurrency_limited_runs.enabled: true -> false",
+        "concurrency.pools.granularity: op -> run",
+        "concurrency.pools.op_granularity_run_buffer: 0 -> 3",
+        "concurrency.pools.limits.api: none -> 3",
+        "concurrency.pools.limits.api.granularity: default -> op",
+    ]
+    settings = PoolSettings.objects.get()
+    assert (settings.granularity, settings.run_buffer, settings.check_at_queue) == ("run", 3, False)
+    assert (Pool.objects.get().limit, Pool.objects.get().granularity) == (3, "op")
+    assert set(Change.objects.values_list("door", "why")) == {("file", "as agreed")}
+
+
+def test_older_spellings_set_the_same() -> None:
+    changes = apply(
+        """
+        concurrency: {default_op_concurrency_limit: 5}
+        run_queue:
+          max_concurrent_runs: 4
+          block_op_concurrency_limited_runs: {enabled: true, op_concurrency_slot_buffer: 1}
+        """
+    )
+    assert changes == [
+        "concurrency.runs.max_concurrent_runs: 10 -> 4",
+        "concurrency.pools.default_limit: none -> 5",
+        "concurrency.pools.op_granularity_run_buffer: 0 -> 1",
+    ]
+
+
+def test_a_pool_keeps_what_a_mapping_does_not_mention_and_follows_the_default_when_told_to() -> None:
+    sizing.set_limit("api", 3, SOMEBODY)
+    granularity.set_for_pool("api", "run", SOMEBODY)
+    assert apply("concurrency: {pools: {limits: {api: {granularity: null}}}}") == []
+    assert apply("concurrency: {pools: {limits: {api: 4}}}") == ["concurrency.pools.limits.api: 3 -> 4"]
+    assert apply("concurrency: {pools: {limits: {api: {granularity: default}}}}") == [
+        "concurrency.pools.limits.api.granularity: run -> default"
+    ]
+    assert (Pool.objects.get().limit, Pool.objects.get().granularity) == (4, "")
+
+
+def test_a_pool_that_is_only_listed_is_not_made() -> None:
+    assert apply("concurrency: {pools: {limits: {api: {}, disk: {granularity: default}}}}") == []
+    assert not Pool.objects.exists()
+
+
+def test_narrower_limits_come_first_then_granularity_then_wider_ones() -> None:
+    sizing.set_limit("narrower", 5, SOMEBODY)
+    sizing.set_limit("wider", 1, SOMEBODY)
+    found = config.differences(
+        config.parse("concurrency: {pools: {granularity: run, limits: {wider: 2, narrower: 4}}}")
+    )
+    config.apply(found, FILE)
+    subjects = Change.objects.filter(door="file").order_by("id").values_list("subject", flat=True)
+    assert list(subjects) == ["pool:narrower", "pools", "pool:wider"]
+
+
+def test_prune_forgets_what_was_set_for_pools_that_are_not_listed() -> None:
+    for name in ("kept", "listed", "limited", "paused"):
+        sizing.set_limit(name, 2, SOMEBODY)
+    granularity.set_for_pool("own", "run", SOMEBODY)
+    sizing.pause("paused", SOMEBODY)
+    queued_run()
+    wanted = config.parse("concurrency: {pools: {limits: {kept: 2, listed: {}}}}")
+    found = config.differences(wanted, prune=True)
+    assert [str(difference) for difference in found] == [
+        "concurrency.pools.limits.limited: limit 2 -> deleted",
+        "concurrency.pools.limits.own: limit none, granularity run -> deleted",
+        "concurrency.pools.limits.paused: limit 2, paused true -> deleted",
+    ]
+    sizing.delete("limited", SOMEBODY)  # somebody else is faster
+    config.apply(found, FILE)
+    check_engine()
+    assert config.differences(wanted, prune=True) == []
+    assert dict(Pool.objects.exclude(limit=None).values_list("name", "limit")) == {"kept": 2, "listed": 2}
+
+
+def test_a_pool_in_use_that_is_pruned_falls_back_to_the_default_and_stays_counted() -> None:
+    sizing.set_default_limit(4, SOMEBODY)
+    sizing.set_limit("database", 1, SOMEBODY)
+    running_op(node("work", pool="database"))
+    config.apply(config.differences(config.parse("concurrency: {pools: {limits: {}}}"), prune=True), FILE)
+    gate = Gate.objects.get(key="pool:database")
+    assert (Pool.objects.get().limit, gate.limit, gate.in_use) == (None, 4, 1)
+    assert config.differences(config.parse("concurrency: {pools: {limits: {}}}"), prune=True) == []
+
+
+def test_what_the_engine_refuses_on_the_way_is_said_with_what_was_written_before() -> None:
+    def refuse(author: Author) -> None:
+        raise WouldDeadlock("Run 1a2b3c4d would wait for itself.")
+
+    found = config.differences(config.parse("concurrency: {runs: {max_concurrent_runs: 4}}"))
+    refused = config.Difference("concurrency.pools.granularity", "op", "run", Phase.GRANULARITY, refuse)
+    with pytest.raises(Refused) as caught:
+        config.apply([refused, *found], FILE)
+    assert str(caught.value) == (
+        "concurrency.pools.granularity: op -> run is not allowed: Run 1a2b3c4d would wait for itself. "
+        "1 of 2 changes was written before it."
+    )
+    assert RunQueue.objects.get().max_concurrent_runs == 4

@@ -16,7 +16,7 @@ def keys(needs):
 
 
 def test_every_run_needs_a_place_in_the_run_queue():
-    assert admission.run_needs({}, []) == [RUNS]
+    assert admission.queue_needs({}, []) == [RUNS]
 
 
 def test_a_run_needs_a_slot_of_every_rule_that_matches():
@@ -27,7 +27,7 @@ def test_a_run_needs_a_slot_of_every_rule_that_matches():
         Rule(4, TagLimit("team", 7, value="ops")),
         Rule(5, TagLimit("other", 8)),
     ]
-    assert admission.run_needs({"team": "growth"}, rules) == [
+    assert admission.queue_needs({"team": "growth"}, rules) == [
         RUNS,
         Need(GateSpec("run_tag", "rule:1", "team=growth", 4, "rule:1")),
         Need(GateSpec("run_tag", "rule:2", "team", 5, "rule:2")),

@@ -17,7 +17,7 @@ def test_a_pools_name_is_any_text_without_white_space(name):
 def test_anything_else_is_no_pools_name_and_the_error_says_what_is_allowed(name):
     with pytest.raises(InvalidLimit) as error:
         limits.pool_name(name)
-    assert repr(name) in str(error.value)
+    assert limits.shown(name) in str(error.value)
     assert "1 to 200 characters without white space" in str(error.value)
 
 

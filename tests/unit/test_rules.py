@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pools import rules
-from pools.rules import Candidate, Check, Gate
+from pools import reasons, rules
+from pools.reasons import Check
+from pools.rules import Candidate, Gate
 from tests.boards import MemoryBoard
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,7 +121,8 @@ def test_what_can_never_fit_is_told_from_what_has_to_wait():
 
 def test_an_explanation_lists_every_gate_and_blocks_where_the_decision_blocks():
     gates = {1: gate(2, 2, id=1), 2: gate(2, 0, id=2), 3: gate(1, 1, id=3, kind="executor")}
-    explanation = rules.explain(((1, 1), (2, 1)), ((3, 1),), gates.__getitem__)
+    candidate = Candidate(1, "op:1", 1, 0, datetime(2026, 1, 1, tzinfo=UTC), 1, ((3, 1),))
+    explanation = reasons.explain(candidate, ((1, 1), (2, 1)), gates.__getitem__)
     assert [check.gate.id for check in explanation.checks] == [1, 2, 3]
     assert [check.gate.id for check in explanation.blocking] == [1, 3]
     assert explanation.blocking[0].gate is rules.first_blocking(((1, 1), (2, 1), (3, 1)), gates.__getitem__)

@@ -76,11 +76,15 @@ def test_an_empty_value_is_a_value_of_its_own():
         ({"key": "k", "limit": "1"}, "r[0].limit: '1' is not allowed"),
         ({"key": "k", "limit": True}, "r[0].limit: True is not allowed"),
         ({"key": "k", "limit": 2**31}, f"r[0].limit: {2**31} is not allowed"),
-        ({"key": "k", "limit": 1, "value": 3}, "r[0].value: 3 is not allowed: use a string, or"),
+        (
+            {"key": "k", "limit": 1, "value": 3},
+            "r[0].value: 3 is not allowed: use a string of at most 500",
+        ),
         ({"key": "k", "limit": 1, "value": "v" * 501}, "r[0].value:"),
         ({"key": "k", "limit": 1, "value": {"applyLimitPerUniqueValue": "yes"}}, "r[0].value:"),
+        ({"key": "k", "limit": 1, "value": {"applyLimitPerUniqueValue": 1}}, "r[0].value:"),
         ({"key": "k", "limit": 1, "value": {"other": True}}, "r[0].value:"),
-        ({"key": "k", "limit": 1, "color": "red"}, "r[0].color: unknown; a rule has key, value and limit."),
+        ({"key": "k", "limit": 1, "color": "red"}, "r[0].color: unknown; allowed: key, value, limit."),
         (["key"], "r[0]: ['key'] is not allowed: use key, value and limit."),
     ],
 )

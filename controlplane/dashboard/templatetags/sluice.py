@@ -11,12 +11,14 @@ from django import template
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from controlplane.dashboard.addresses import pool_key
+from pools import rules
 from pools.models import Gate
 from pools.queries import PoolView
-from pools.rules import NAMES, Check
+from pools.reasons import Check, Prospect
+from pools.rules import NAMES
 from runs import queries, states
 from runs.models import Op, Run
 from runs.words import duration, whole_seconds
@@ -87,7 +89,7 @@ def pool_state(pool: PoolView) -> SafeString:
     if pool.full:
         return badge("wait", "is-wait", "Full")
     if pool.limit is None:
-        return format_html('<span class="small soft">No limit</span>')
+        return mark_safe('<span class="small soft">No limit</span>')
     return format_html('<span class="small soft">Room for {} more</span>', pool.free)
 
 
@@ -212,16 +214,26 @@ def lasted(run: Run) -> SafeString | str:
 @register.simple_tag
 def reason(check: Check) -> SafeString:
     """Why a candidate has no room at a gate, in one line with a link where there is a page."""
-    return format_html("{} {}", gate_name(check), check.reason or "has room")
+    return format_html("{} {}", gate_name(check.gate), check.reason or "has room")
 
 
 @register.simple_tag
-def gate_name(check: Check) -> SafeString:
+def taken(entry: Prospect) -> str:
+    """Why a prospect is no reason to start, in words."""
+    gate = entry.gate
+    if gate.paused:
+        return "is paused"
+    waited = f", and {entry.waited_for} waited for" if entry.waited_for else ""
+    return f"is taken: {gate.in_use} of {gate.limit} in use{waited}"
+
+
+@register.simple_tag
+def gate_name(gate: rules.Gate, at_beginning: bool = True) -> SafeString:
     """A gate in the words of `pools.rules`, its label linked to its page where it has one."""
-    gate = check.gate
     pages = {"pool": ("pool", [gate.label]), "run_tag": ("limits", []), "runs": ("limits", [])}
     before, label, after = NAMES[gate.kind].partition("{}")
-    before = before[:1].upper() + before[1:]
+    if at_beginning:
+        before = before[:1].upper() + before[1:]
     if gate.kind not in pages:
         shown = format_html('<span class="mono">{}</span>', gate.label) if label else ""
         return format_html("{}{}{}", before, shown, after)
@@ -230,6 +242,26 @@ def gate_name(check: Check) -> SafeString:
     if not label:
         return format_html('<a href="{}">{}</a>', where, before)
     return format_html('{}<a class="mono" href="{}">{}</a>{}', before, where, gate.label, after)
+
+
+@register.simple_tag
+def who_is(holder: str, named: Op | Run | None) -> SafeString | str:
+    """The op or run behind a holder's name, linked to its page."""
+    if isinstance(named, Op):
+        address = reverse("op", args=[named.run.uid, named.key])
+        return format_html('<a href="{}">{} <span class="mono">{}</span></a>', address, named.key, named.run.short)
+    if isinstance(named, Run):
+        address = reverse("run", args=[named.uid])
+        return format_html(
+            '<a href="{}">{} <span class="mono">{}</span></a>', address, queries.job_name(named), named.short
+        )
+    return holder
+
+
+@register.filter
+def at(mapping: Mapping[Any, Any] | None, key: Any) -> Any:
+    """The entry of a mapping, None without one."""
+    return mapping.get(key) if mapping else None
 
 
 @register.simple_tag

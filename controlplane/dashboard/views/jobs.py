@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from controlplane.dashboard.forms import LaunchForm
 from controlplane.dashboard.roles import may_operate, operators_only
 from controlplane.dashboard.views.page import page
-from runs import admission, catalog, launch, queries, run_limits
+from runs import admission, catalog, in_force, launch, queries
 from runs.catalog import Job
 from runs.launch import CannotLaunch
 
@@ -91,7 +91,7 @@ def _try_launch(request: HttpRequest, job: Job, form: LaunchForm, selected: list
 def _form(
     request: HttpRequest, job: Job, form: LaunchForm, selected: list[str] | None, status: int = 200
 ) -> HttpResponse:
-    rules = [rule for rule in run_limits.rules() if rule.limit.counts(job.tags) is not None]
+    rules = [rule for rule in in_force.rules() if rule.limit.counts(job.tags) is not None]
     response = page(
         request,
         "jobs/launch.html",

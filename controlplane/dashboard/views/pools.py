@@ -11,11 +11,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
-from controlplane.dashboard.views.page import author, done, into_dialog, page
+from controlplane.dashboard.views.editing import refused
+from controlplane.dashboard.views.page import author, done, page
 from pools import queries, sizing
-from pools.limits import InvalidLimit, pool_limit, pool_name
+from pools.limits import InvalidLimit, pool_name
 from pools.queries import PoolView
-from pools.sizing import Conflict, NoSuchPool
+from pools.sizing import Author, NoSuchPool
+from runs import granularity as granularities
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -58,7 +60,14 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
             f"No pool is called {name}. Pools appear when an op names one, or create it on the pools page."
         ) from None
     return page(
-        request, "pools/show.html", blocks, topic=f"pool:{name}", here="pools", pool=queries.pool(name), name=name
+        request,
+        "pools/show.html",
+        blocks,
+        topic=f"pool:{name}",
+        here="pools",
+        pool=blocks[0].context["pool"],
+        settings=blocks[0].context["settings"],
+        name=name,
     )
 
 
@@ -67,28 +76,35 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 def limit(request: HttpRequest, name: str) -> HttpResponse:
     """Change the limit, if nobody else did since the reader looked."""
     wanted = request.POST.get("limit", "")
-    version = request.POST.get("version", "")
-    editor = "pools/_editor.html" if request.POST.get("editor") else "pools/_stepper.html"
     _existing(name)
-    try:
-        sizing.set_limit(name, wanted, author(request), int(version) if version.isdecimal() else None)
-    except InvalidLimit as error:
-        return into_dialog(request, "_message.html", 422, title="The limit was not changed.", text=str(error))
-    except Conflict as conflict:
-        return into_dialog(
-            request,
-            "pools/_conflict.html",
-            409,
-            action=reverse("pool-limit", args=[name]),
-            what=f"The limit of {name}",
-            wanted=pool_limit(wanted),
-            conflict=conflict,
-            editor=request.POST.get("editor", ""),
-            why=request.POST.get("why", ""),
-            target=f"#{request.POST['row']}" if request.POST.get("row") else "",
-        )
+
+    def verb(who: Author, version: int | None) -> object:
+        return sizing.set_limit(name, wanted, who, version)
+
+    answer = refused(request, verb, f"The limit of {name}", "limit", wanted)
+    if answer is not None:
+        return answer
     found = _existing(name)
+    editor = "pools/_editor.html" if request.POST.get("row") == "editor" else "pools/_stepper.html"
     return done(request, f"Limit of {name} is {found.limit}.", reverse("pool", args=[name]), (editor, {"pool": found}))
+
+
+@require_POST
+@operators_only
+def granularity(request: HttpRequest, name: str) -> HttpResponse:
+    """Change who holds the pool's slots, each op or each run, or let it follow the default again."""
+    wanted = request.POST.get("granularity", "")
+    _existing(name)
+
+    def verb(who: Author, version: int | None) -> object:
+        return granularities.set_for_pool(name, None if wanted == "default" else wanted, who, version)
+
+    answer = refused(request, verb, f"The granularity of {name}", "granularity", wanted)
+    if answer is not None:
+        return answer
+    context = {"pool": _existing(name), "settings": queries.pool_settings()}
+    text = f"Granularity of {name}: {wanted}."
+    return done(request, text, reverse("pool", args=[name]), ("pools/_granularity.html", context))
 
 
 @require_POST
@@ -122,34 +138,6 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     response = done(request, f"{name} is deleted.", reverse("pools"))
     response["HX-Redirect" if "HX-Request" in request.headers else "Location"] = reverse("pools")
     return response
-
-
-@require_POST
-@operators_only
-def default(request: HttpRequest) -> HttpResponse:
-    """The limit of pools that have none of their own; empty: unlimited."""
-    wanted, version = request.POST.get("limit", "").strip(), request.POST.get("version", "")
-    try:
-        sizing.set_default_limit(wanted or None, author(request), int(version) if version.isdecimal() else None)
-    except InvalidLimit as error:
-        return into_dialog(request, "_message.html", 422, title="The default limit was not changed.", text=str(error))
-    except Conflict as conflict:
-        return into_dialog(
-            request,
-            "pools/_conflict.html",
-            409,
-            action=reverse("default-limit"),
-            what="The default limit",
-            wanted=wanted or "no limit",
-            posted=wanted,
-            conflict=conflict,
-            target="#default-limit",
-        )
-    settings = queries.pool_settings()
-    shown = "unlimited" if settings.default_limit is None else settings.default_limit
-    return done(
-        request, f"Default limit is {shown}.", reverse("pools"), ("pools/_default.html", {"settings": settings})
-    )
 
 
 def _existing(name: str) -> PoolView:

@@ -9,13 +9,12 @@ from django.views.decorators.http import require_POST, require_safe
 from controlplane.dashboard import screens
 from controlplane.dashboard.forms import RuleForm
 from controlplane.dashboard.roles import operators_only
-from controlplane.dashboard.views.page import author, done, into_dialog, page
-from pools import queries as pool_queries
-from pools.models import Change
-from pools.sizing import Conflict
+from controlplane.dashboard.views.editing import in_words, refused
+from controlplane.dashboard.views.page import author, done, page
+from pools.limits import InvalidLimit, whole
+from pools.sizing import Author
 from runs import queries, run_limits
 from runs.models import TagRule
-from runs.run_limits import InvalidMaximum
 from runs.tag_limits import TagLimit
 
 
@@ -40,44 +39,25 @@ def _limits(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResp
         limits=blocks[0].context["limits"],
         form=form,
         known_tags=queries.known_tags(),
-        changes=_changes(),
     )
     response.status_code = status
     return response
 
 
-def _changes() -> list[Change]:
-    return [
-        change
-        for change in pool_queries.changes(most=40)
-        if change.subject == run_limits.MAXIMUM or change.subject.startswith("rule:")
-    ][:8]
-
-
 @require_POST
 @operators_only
 def maximum(request: HttpRequest) -> HttpResponse:
-    wanted, version = request.POST.get("limit", "").strip(), request.POST.get("version", "")
-    try:
-        run_limits.set_maximum(wanted, author(request), int(version) if version.isdecimal() else None)
-    except InvalidMaximum as error:
-        return into_dialog(request, "_message.html", 422, title="The maximum was not changed.", text=str(error))
-    except Conflict as conflict:
-        return into_dialog(
-            request,
-            "pools/_conflict.html",
-            409,
-            action=reverse("queue-maximum"),
-            what="The maximum of runs in progress",
-            wanted=wanted,
-            conflict=conflict,
-            target="#queue-maximum",
-        )
+    wanted = request.POST.get("limit", "").strip()
+
+    def verb(who: Author, version: int | None) -> object:
+        return run_limits.set_maximum(wanted, who, version)
+
+    answer = refused(request, verb, "The maximum of runs in progress", "max_concurrent_runs", in_words(wanted))
+    if answer is not None:
+        return answer
     found = queries.queue_limits()
-    shown = "unlimited" if found.maximum is None else found.maximum
-    return done(
-        request, f"Runs in progress: {shown} at most.", reverse("limits"), ("queue/_maximum.html", {"limits": found})
-    )
+    text = f"Runs in progress: {'unlimited' if found.maximum is None else f'{found.maximum} at most'}."
+    return done(request, text, reverse("limits"), ("queue/_maximum.html", {"limits": found}))
 
 
 @require_POST
@@ -98,31 +78,19 @@ def add_rule(request: HttpRequest) -> HttpResponse:
 @operators_only
 def edit_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     row = _rule(rule_id)
-    wanted, version = request.POST.get("limit", "").strip(), request.POST.get("version", "")
-    if not wanted.isascii() or not wanted.isdecimal() or len(wanted) > 10 or int(wanted) > 2**31 - 1:
-        text = f"limit: {wanted!r} is not allowed: use a whole number, 0 or more."
-        return into_dialog(request, "_message.html", 422, title="The rule was not changed.", text=text)
-    limit = TagLimit(row.key, int(wanted), row.value, row.per_value)
-    try:
-        run_limits.set_rule(limit, author(request), int(version) if version.isdecimal() else None)
-    except Conflict as conflict:
-        return into_dialog(
-            request,
-            "pools/_conflict.html",
-            409,
-            action=reverse("rule", args=[rule_id]),
-            what=f"The run limit {limit.label}",
-            wanted=wanted,
-            conflict=conflict,
-            target=f"#rule-{rule_id}",
-        )
+    wanted = request.POST.get("limit", "").strip()
+
+    def verb(who: Author, version: int | None) -> object:
+        number = whole(wanted)
+        if number is None or not 0 <= number <= 2**31 - 1:
+            raise InvalidLimit(f"limit: {wanted!r} is not allowed: use a whole number, 0 or more.")
+        return run_limits.set_rule(TagLimit(row.key, number, row.value, row.per_value), who, version)
+
+    answer = refused(request, verb, f"The run limit {row}", "limit", wanted)
+    if answer is not None:
+        return answer
     rule = next((rule for rule in queries.queue_limits().rules if rule.row.pk == rule_id), None)
-    return done(
-        request,
-        f"Run limit {limit.label}: {limit.limit}.",
-        reverse("limits"),
-        ("queue/_rule_editor.html", {"rule": rule}),
-    )
+    return done(request, f"Run limit {row}: {wanted}.", reverse("limits"), ("queue/_rule_editor.html", {"rule": rule}))
 
 
 @require_POST

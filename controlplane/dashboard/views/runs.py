@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.page import done, into_dialog, page
-from runs import catalog, priority, queries, transitions
+from runs import catalog, priority, queries, states, transitions
 from runs.models import Run
 from runs.queries import Filter
 
@@ -39,17 +39,18 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def show(request: HttpRequest, uid: str) -> HttpResponse:
     run = _run(uid)
-    op = request.GET.get("op", "")
-    # A log filtered by op is one reader's view: the stream draws the whole.
-    return page(
-        request,
-        "runs/show.html",
-        screens.blocks_of_run(run, op),
-        topic="" if op or run.over else f"run:{run.pk}",
-        here="runs",
-        run=run,
-        op=op,
-    )
+    topic = "" if run.over else f"run:{run.pk}"
+    return page(request, "runs/show.html", screens.blocks_of_run(run), topic=topic, here="runs", run=run)
+
+
+@require_safe
+def show_op(request: HttpRequest, uid: str, key: str) -> HttpResponse:
+    run = _run(uid)
+    view = queries.find_op(run, key)
+    if view is None:
+        raise Http404(f"Run {run.short} has no op {key}.")
+    topic = "" if view.op.state in states.OP_TERMINAL else f"op:{view.op.pk}"
+    return page(request, "runs/op.html", screens.blocks_of_op(view), topic=topic, here="runs", run=run, op=view.op)
 
 
 @require_POST

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from pools.claims import clock_time
 from pools.queries import Waiting
-from pools.rules import Check
+from pools.reasons import Check
 from runs import priority, queries, schema, states, transitions
 from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
 from runs.models import Op, Run

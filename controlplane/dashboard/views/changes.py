@@ -1,0 +1,66 @@
+"""The change ledger: what was changed, by whom and why, and undoing it."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from controlplane.dashboard import screens
+from controlplane.dashboard.roles import operators_only
+from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, page
+from pools import queries
+from pools.models import Change
+from pools.sizing import Overtaken
+from runs import ledger
+from runs.granularity import WouldDeadlock
+from runs.ledger import CannotRevert, NoSuchChange
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    subject, before = request.GET.get("subject", "").strip(), request.GET.get("before", "")
+    cursor = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
+    # The first page is live; further pages stand still, so that nobody loses the place.
+    return page(
+        request,
+        "changes/index.html",
+        [screens.ledger(subject, cursor)],
+        topic="" if cursor else f"changes:{subject}",
+        here="changes",
+        subject=subject,
+        before=cursor,
+    )
+
+
+@require_safe
+def show(request: HttpRequest, change_id: int) -> HttpResponse:
+    """One change, what undoing it would do, and the button for it."""
+    try:
+        change, newer = queries.change(change_id)
+    except Change.DoesNotExist:
+        raise Http404(str(NoSuchChange(change_id))) from None
+    return into_dialog(request, "changes/_show.html", 200, title=f"Change {change_id}", change=change, newer=newer)
+
+
+@require_POST
+@operators_only
+def revert(request: HttpRequest, change_id: int) -> HttpResponse:
+    """Undo a change, if nothing newer was written about the same."""
+    try:
+        made = ledger.revert(change_id, author(request))
+    except NoSuchChange as error:
+        raise Http404(str(error)) from error
+    except Overtaken as error:
+        return into_dialog(
+            request, "changes/_refused.html", 409, title="Undo refused", change=error.old, newer=error.change
+        )
+    except (WouldDeadlock, CannotRevert) as error:
+        return into_dialog(request, "_message.html", 409, title="Undo refused", text=str(error))
+    text = f"Change {change_id} is undone by change {made.pk}."
+    if by_htmx(request):
+        return done(request, text, reverse("changes"))
+    messages.success(request, text)
+    return redirect("changes")

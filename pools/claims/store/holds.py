@@ -1,0 +1,87 @@
+"""The statements about holds, and about how long those who hold had waited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from pools.claims.lock import marks, moment, rows, run, stamp
+
+
+def lock_holds(holders: Sequence[str]) -> None:
+    """Lock rows until the transaction ends. SQLite has one writer and needs none."""
+    if connection.vendor == "postgresql":
+        rows(f"SELECT id FROM pools_hold WHERE holder IN ({marks(holders)}) ORDER BY id FOR UPDATE", list(holders))
+
+
+@dataclass(frozen=True)
+class NewHold:
+    """Slots to be taken. `priority` and `asked_at` are the place in line that the holder had; None: it had none."""
+
+    gate_id: int
+    holder: str
+    slots: int
+    token: int
+    since: datetime
+    lease_until: datetime | None
+    priority: int = 0
+    asked_at: datetime | None = None
+
+
+def take(holds: Sequence[NewHold]) -> None:
+    """Write holds."""
+    run(
+        "INSERT INTO pools_hold (gate_id, holder, slots, token, since, lease_until, priority, asked_at) VALUES "
+        + ",".join(["(%s,%s,%s,%s,%s,%s,%s,%s)"] * len(holds)),
+        [
+            value
+            for hold in holds
+            for value in (
+                hold.gate_id, hold.holder, hold.slots, hold.token, stamp(hold.since), stamp(hold.lease_until),
+                hold.priority, stamp(hold.asked_at),
+            )
+        ],
+    )  # fmt: skip
+
+
+def note_waits(waits: Sequence[tuple[str, int, str, str, float]], at: datetime) -> None:
+    """Write how long those who were admitted had waited: (holder, token, kind, label, seconds) each."""
+    run(
+        "INSERT INTO pools_wait (holder, token, at, kind, label, seconds) VALUES "
+        + ",".join(["(%s,%s,%s,%s,%s,%s)"] * len(waits)),
+        [
+            value
+            for holder, token, kind, label, seconds in waits
+            for value in (holder, token, stamp(at), kind, label, seconds)
+        ],
+    )
+
+
+def holds_at(gate_ids: Sequence[int]) -> list[tuple[int, str, int, datetime | None]]:
+    """Who holds slots of these gates: (gate, holder, priority, since when it had waited) each."""
+    found = rows(
+        f"SELECT gate_id, holder, priority, asked_at FROM pools_hold WHERE gate_id IN ({marks(gate_ids)})",
+        list(gate_ids),
+    )
+    return [(gate_id, holder, priority, moment(asked) if asked else None) for gate_id, holder, priority, asked in found]
+
+
+def give_back(holder: str, token: int, lapsed_at: datetime | None = None) -> list[tuple[int, int]]:
+    """Delete a holder's holds under a token, only lapsed ones if a time is given; returns (gate, slots) each."""
+    lapsed = " AND lease_until < %s" if lapsed_at else ""
+    return rows(
+        f"DELETE FROM pools_hold WHERE holder = %s AND token = %s{lapsed} RETURNING gate_id, slots",
+        [holder, token, *([stamp(lapsed_at)] if lapsed_at else [])],
+    )
+
+
+def give_back_all(holders: Sequence[str]) -> list[tuple[int, int]]:
+    """Delete all holds of these holders; returns (gate, slots) each."""
+    return rows(f"DELETE FROM pools_hold WHERE holder IN ({marks(holders)}) RETURNING gate_id, slots", list(holders))
+
+
+def discard_holds(gate_id: int) -> None:
+    run("DELETE FROM pools_hold WHERE gate_id = %s", [gate_id])

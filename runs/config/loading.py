@@ -1,0 +1,99 @@
+"""Reads YAML into plain values, and says in one line why a text is no YAML. Knows no key of ours.
+
+PyYAML's safe loader, and stricter where it would be silent (a key that stands twice) or would let a small
+file fill the memory (a number of a million digits, merges of merges).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from pools.limits import shown
+from runs.config.values import InvalidConfiguration
+
+MOST_BYTES = 1024 * 1024
+LARGEST_NUMBER = 2**63 - 1  # beyond it Python may refuse to write the number out
+MERGE = "tag:yaml.org,2002:merge"
+
+
+def text_of(path: str) -> str:
+    """The text of the file at `path`. Raises InvalidConfiguration."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise InvalidConfiguration([f"{path}: {getattr(error, 'strerror', None) or error}"]) from error
+    if len(data) > MOST_BYTES:
+        raise InvalidConfiguration([f"{path}: it is larger than {MOST_BYTES} bytes: this is no configuration file."])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration([f"{path}: it is not UTF-8 text (byte {error.start})."]) from error
+
+
+def load(text: str, name: str) -> Any:
+    """What a text in YAML says. Raises InvalidConfiguration; `name` is for its text."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
+        raise InvalidConfiguration([f"{name}: {where}{_one_line(error.problem or error.context)}."]) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InvalidConfiguration([f"{name}: no YAML: {_one_line(error)}."]) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """See the top of this file."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                if (key.tag, key.value) in seen:
+                    problem = f"the key {_cut(key.value)} stands twice"
+                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """What is merged many times over counts once, so that merges of merges don't multiply."""
+        super().flatten_mapping(node)
+        last: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            last[(key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)] = (key, value)
+        node.value = list(last.values())
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A scalar that does not fit its tag (`!!int x`, a 13th month) raises whatever its parsing raises."""
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            problem = f"{shown(node.value) if isinstance(node, yaml.ScalarNode) else 'this'} is no {_kind(node.tag)}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if abs(number) > LARGEST_NUMBER:
+            raise yaml.constructor.ConstructorError(None, None, "this number is too large", node.start_mark)
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _kind(tag: str) -> str:
+    """`timestamp` for a tag such as tag:yaml.org,2002:timestamp."""
+    return _cut(tag.rpartition(":")[2])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _one_line(text: object) -> str:
+    line = " ".join(str(text).split()).rstrip(".")
+    return line if len(line) <= 300 else f"{line[:299]}…"
