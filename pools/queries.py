@@ -46,6 +46,8 @@ class PoolView:
     pause_reason: str
     version: int
     own_granularity: str  # op, run; "": the one of all pools
+    kept: int  # slots reserved for one that others have overtaken for too long
+    kept_for: str  # its holder; "": nothing is kept
 
     @property
     def paused(self) -> bool:
@@ -121,6 +123,8 @@ def _pool_view(gate: Gate) -> PoolView:
         pause_reason=pool.pause_reason,
         version=pool.version,
         own_granularity=pool.granularity,
+        kept=gate.reserved,
+        kept_for=gate.reserved_for,
     )
 
 

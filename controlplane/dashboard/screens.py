@@ -194,11 +194,15 @@ def pool(argument: str) -> list[Block]:
         raise LookupError(argument)
     key = f"pool:{argument}"
     holds, line = pool_queries.holds(key), pool_queries.line(key)
-    names = queries.named([hold.holder for hold in holds] + [waiter.holder for waiter in line])
+    names = queries.named([*(hold.holder for hold in holds), *(waiter.holder for waiter in line), found.kept_for])
     holders = [(hold, names.get(hold.holder)) for hold in holds]
     waiters = [(place, waiter, names.get(waiter.holder)) for place, waiter in enumerate(line, 1)]
     return [
-        Block("pool-head", "pools/_head.html", {"pool": found, "settings": pool_queries.pool_settings()}),
+        Block(
+            "pool-head",
+            "pools/_head.html",
+            {"pool": found, "settings": pool_queries.pool_settings(), "kept_for": names.get(found.kept_for)},
+        ),
         Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
         Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
         Block("changes", "_changes.html", {"changes": pool_queries.changes(key, most=8)}),

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from controlplane.dashboard import screens
+from pools import claims
 from pools.models import Change
 from runs.models import Run
 from tests import builders as a
@@ -223,3 +224,15 @@ def test_a_schema_that_is_behind_is_said(operator: Client) -> None:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE runs_run_of_old RENAME TO runs_run")
             cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", row)
+
+
+def test_a_pool_says_for_whom_its_slots_are_kept(operator: Client, engine) -> None:
+    a.workers(4)
+    a.pool("database", 2)
+    a.start(a.the_op(a.started_run(a.job(a.op("n", pool="database")))))
+    wide = a.started_run(a.job(a.op("w", pool={"database": 2})))
+    a.start(a.the_op(a.started_run(a.job(a.op("n", pool="database")))))
+    assert claims.reserve(0.0) == f"op:{a.the_op(wide).pk}"
+    text = operator.get("/pools/database/").content.decode()
+    assert "2 slots are kept for" in text
+    assert f"/runs/{wide.uid}/ops/w/" in text

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -269,6 +270,12 @@ def in_numbers(check: Check) -> str:
     """What a gate has in use, for a list of checks."""
     gate = check.gate
     return f"{gate.in_use} in use" if gate.limit is None else f"{gate.in_use} of {gate.limit}"
+
+
+@register.simple_tag
+def reserve_after() -> str:
+    """After how long slots are kept for who is passed again and again, in words."""
+    return duration(settings.RESERVE_AFTER)
 
 
 # --- addresses --------------------------------------------------------------------------------------
