@@ -252,13 +252,19 @@ def lanes_held_back(gate_id: int) -> list[int]:
 
 
 def waits_longest(before: datetime, most: int) -> list[KnownCandidate]:
-    """The first in each parked line, of those who wait since before a time; best first."""
+    """The first in each parked line, and the first that a gate holds back beside it, of those who wait since before a
+    time; best first.
+    """
     waiter = ", ".join(f"w.{column}" for column in _WAITER.split(", "))
     found = rows(
         f"SELECT {waiter} FROM pools_lane l JOIN pools_waiter w ON w.id = (SELECT h.id FROM pools_waiter h"
         " WHERE h.lane_id = l.id AND h.held_by_id IS NULL ORDER BY h.priority DESC, h.since, h.number LIMIT 1)"
-        " WHERE l.blocked_on_id IS NOT NULL AND w.since < %s ORDER BY w.priority DESC, w.since, w.number LIMIT %s",
-        [stamp(before), most],
+        " WHERE l.blocked_on_id IS NOT NULL AND w.since < %s"
+        f" UNION ALL SELECT {waiter} FROM pools_waiter w WHERE w.held_by_id IS NOT NULL AND w.since < %s"
+        " AND w.id = (SELECT h.id FROM pools_waiter h WHERE h.held_by_id = w.held_by_id AND h.lane_id = w.lane_id"
+        " ORDER BY h.priority DESC, h.since, h.number LIMIT 1)"
+        " ORDER BY 4 DESC, 5, 6 LIMIT %s",
+        [stamp(before), stamp(before), most],
     )
     return [_candidate(row) for row in found]
 
