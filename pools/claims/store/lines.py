@@ -15,6 +15,7 @@ from pools.rules import Needs, Prospects
 
 _LANE = "id, needs, prospects, blocked_on_id, without_prospect, account, parked_at"
 _WAITER = "id, holder, lane_id, priority, since, number, private, account"
+_OF_W = ", ".join(f"w.{column}" for column in _WAITER.split(", "))  # the same of a table called w
 _IN_ORDER = "priority DESC, since, number"
 
 # --- lanes ------------------------------------------------------------------------------------------
@@ -87,9 +88,8 @@ def heads(
     if dirty:
         wanted.append("SELECT id FROM pools_lane WHERE dirty")
     lane = ", ".join(f"l.{column}" for column in _LANE.split(", "))
-    waiter = ", ".join(f"w.{column}" for column in _WAITER.split(", "))
     found = rows(
-        f"SELECT {lane}, l.dirty, {waiter}, EXISTS (SELECT 1 FROM pools_lane WHERE without_prospect)"
+        f"SELECT {lane}, l.dirty, {_OF_W}, EXISTS (SELECT 1 FROM pools_lane WHERE without_prospect)"
         f" FROM ({' UNION '.join(wanted)}) c JOIN pools_lane l ON l.id = c.id"
         " LEFT JOIN pools_waiter w ON w.id = (SELECT h.id FROM pools_waiter h"
         " WHERE h.lane_id = l.id AND h.held_by_id IS NULL ORDER BY h.priority DESC, h.since, h.number LIMIT 1)"
@@ -255,12 +255,11 @@ def waits_longest(before: datetime, most: int) -> list[KnownCandidate]:
     """The first in each parked line, and the first that a gate holds back beside it, of those who wait since before a
     time; best first.
     """
-    waiter = ", ".join(f"w.{column}" for column in _WAITER.split(", "))
     found = rows(
-        f"SELECT {waiter} FROM pools_lane l JOIN pools_waiter w ON w.id = (SELECT h.id FROM pools_waiter h"
+        f"SELECT {_OF_W} FROM pools_lane l JOIN pools_waiter w ON w.id = (SELECT h.id FROM pools_waiter h"
         " WHERE h.lane_id = l.id AND h.held_by_id IS NULL ORDER BY h.priority DESC, h.since, h.number LIMIT 1)"
         " WHERE l.blocked_on_id IS NOT NULL AND w.since < %s"
-        f" UNION ALL SELECT {waiter} FROM pools_waiter w WHERE w.held_by_id IS NOT NULL AND w.since < %s"
+        f" UNION ALL SELECT {_OF_W} FROM pools_waiter w WHERE w.held_by_id IS NOT NULL AND w.since < %s"
         " AND w.id = (SELECT h.id FROM pools_waiter h WHERE h.held_by_id = w.held_by_id AND h.lane_id = w.lane_id"
         " ORDER BY h.priority DESC, h.since, h.number LIMIT 1)"
         " ORDER BY 4 DESC, 5, 6 LIMIT %s",
