@@ -116,12 +116,13 @@ def in_threads(*acts: Callable[[], Any]) -> list[Any]:
     threads = [threading.Thread(target=together, args=(n, act), daemon=True) for n, act in enumerate(acts)]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + PATIENCE
     for thread in threads:
-        thread.join(PATIENCE)
-        if thread.is_alive():
-            raise TimeoutError("a thread hangs")
-    if errors:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if errors:  # the first says why the others hang
         raise errors[0]
+    if any(thread.is_alive() for thread in threads):
+        raise TimeoutError("a thread hangs")
     return found
 
 

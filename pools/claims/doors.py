@@ -11,7 +11,7 @@ from django.db import connection
 from pools.claims import account, store
 from pools.claims.board import Desk
 from pools.claims.kinds import Grant
-from pools.claims.lock import admission_lock, clock_sql, clock_time, rows, seconds, stamp, table
+from pools.claims.lock import admission_lock, clock_time, rows, stamp
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +56,7 @@ def renew(grants: Sequence[Grant], lease: float) -> set[str]:
     Returns the holders that were renewed. Whoever is missing holds nothing under that token any more and
     must stop its work. One statement, without the admission lock: it changes nobody's place.
     """
-    if not grants:
-        return set()
-    pairs = [value for grant in grants for value in (grant.holder, grant.token)]
-    row = "(CAST(%s AS varchar(64)), CAST(%s AS bigint))"
-    renewed = rows(
-        f"UPDATE pools_hold SET lease_until = {clock_sql()} FROM {table(row, len(grants))} AS v"
-        " WHERE pools_hold.holder = v.column1 AND pools_hold.token = v.column2 RETURNING holder",
-        [seconds(lease), *pairs],
-    )
-    return {holder for (holder,) in renewed}
+    return store.renew([(grant.holder, grant.token) for grant in grants], lease) if grants else set()
 
 
 def waited(holder: str) -> dict[str, float]:

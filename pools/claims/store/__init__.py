@@ -27,6 +27,7 @@ from pools.claims.store.holds import (
     holds_at,
     lock_holds,
     note_waits,
+    renew,
     take,
 )
 from pools.claims.store.lines import (
@@ -89,6 +90,7 @@ __all__ = [
     "note_waits",
     "park",
     "queue_settings",
+    "renew",
     "reprioritize",
     "reservation",
     "reserve",

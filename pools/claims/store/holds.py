@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
-from pools.claims.lock import marks, moment, rows, run, stamp
+from pools.claims.lock import clock_sql, marks, moment, rows, run, seconds, stamp, table
 
 
 def lock_holds(holders: Sequence[str]) -> None:
     """Lock rows until the transaction ends. SQLite has one writer and needs none."""
     if connection.vendor == "postgresql":
-        rows(f"SELECT id FROM pools_hold WHERE holder IN ({marks(holders)}) ORDER BY id FOR UPDATE", list(holders))
+        rows(_mine(f"WHERE holder IN ({marks(holders)})") + " SELECT id FROM mine", list(holders))
+
+
+def _mine(which: str) -> str:
+    """SQL for `mine`: holds locked in the order of their ids, whatever plan the database makes.
+
+    A renewal and the end of what it renews may meet at the same holds: in one order, neither waits in a circle.
+    """
+    lock = " FOR UPDATE OF pools_hold" if connection.vendor == "postgresql" else ""
+    return f"WITH mine AS MATERIALIZED (SELECT pools_hold.id FROM pools_hold {which} ORDER BY pools_hold.id{lock})"
+
+
+def renew(grants: Sequence[tuple[str, int]], lease: float) -> set[str]:
+    """Extend leases to so many seconds from now; grants are (holder, token). Returns the holders renewed."""
+    row = "(CAST(%s AS varchar(64)), CAST(%s AS bigint))"
+    mine = _mine(f"JOIN {table(row, len(grants))} AS v ON holder = v.column1 AND token = v.column2")
+    renewed = rows(
+        f"{mine} UPDATE pools_hold SET lease_until = {clock_sql()} WHERE id IN (SELECT id FROM mine) RETURNING holder",
+        [*(value for grant in grants for value in grant), seconds(lease)],
+    )
+    return {holder for (holder,) in renewed}
 
 
 @dataclass(frozen=True)
@@ -72,15 +93,21 @@ def holds_at(gate_ids: Sequence[int]) -> list[tuple[int, str, int, datetime | No
 def give_back(holder: str, token: int, lapsed_at: datetime | None = None) -> list[tuple[int, int]]:
     """Delete a holder's holds under a token, only lapsed ones if a time is given; returns (gate, slots) each."""
     lapsed = " AND lease_until < %s" if lapsed_at else ""
-    return rows(
-        f"DELETE FROM pools_hold WHERE holder = %s AND token = %s{lapsed} RETURNING gate_id, slots",
+    return _delete(
+        f"WHERE holder = %s AND token = %s{lapsed}",
         [holder, token, *([stamp(lapsed_at)] if lapsed_at else [])],
     )
 
 
 def give_back_all(holders: Sequence[str]) -> list[tuple[int, int]]:
     """Delete all holds of these holders; returns (gate, slots) each."""
-    return rows(f"DELETE FROM pools_hold WHERE holder IN ({marks(holders)}) RETURNING gate_id, slots", list(holders))
+    return _delete(f"WHERE holder IN ({marks(holders)})", list(holders))
+
+
+def _delete(which: str, params: Sequence[Any]) -> list[tuple[int, int]]:
+    return rows(
+        f"{_mine(which)} DELETE FROM pools_hold WHERE id IN (SELECT id FROM mine) RETURNING gate_id, slots", params
+    )
 
 
 def discard_holds(gate_id: int) -> None:
