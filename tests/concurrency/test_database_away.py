@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from runs import execute, transitions
+from runs import execute
+from runs.transitions import ending
 from tests.builders import admitted_op, state_of
 from tests.concurrency.deployments import PATIENCE, Process, is_there
 from tests.plugin import DATABASE
@@ -119,7 +120,7 @@ def test_a_launcher_that_wants_to_start_a_worker_while_the_database_is_away_keep
 def test_an_op_whose_process_was_frozen_while_it_told_of_its_end_ends_well(monkeypatch):
     """A paused container, say: PostgreSQL ends a transaction that is idle for long, as others wait for its locks."""
     op = admitted_op()
-    real, thawed = transitions._end_attempt, []
+    real, thawed = ending._end_attempt, []
 
     def freezes_once(*of: Any) -> None:
         if not thawed:
@@ -128,7 +129,7 @@ def test_an_op_whose_process_was_frozen_while_it_told_of_its_end_ends_well(monke
             time.sleep(0.3)  # the frost
         real(*of)
 
-    monkeypatch.setattr(transitions, "_end_attempt", freezes_once)
+    monkeypatch.setattr(ending, "_end_attempt", freezes_once)
     assert execute.attempt(op.pk, op.token or 0) is not None
     assert thawed
     assert state_of(op.run) == "failure"  # the code of this op is not there: a verdict like any other

@@ -13,7 +13,6 @@ LONGEST = 350  # lines
 # Rooms that outgrew one sitting, with what they may have until they are parted.
 LONGER = {
     "pools/claims/board.py": 460,  # one transaction's memory: its parts share all of it
-    "runs/transitions.py": 500,  # the page of state, kept on one page by design
 }
 NO_ROOMS = {"utils", "util", "helpers", "helper", "common", "misc", "services", "managers", "base_classes"}
 

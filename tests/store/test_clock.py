@@ -9,8 +9,9 @@ import pytest
 
 from pools import claims
 from pools.models import Hold, Lane
-from runs import recover, tickets, transitions, workforce
+from runs import recover, tickets, workforce
 from runs.models import Op, Worker
+from runs.transitions import ending
 from tests.builders import (
     admitted_op,
     carry_out_all,
@@ -156,7 +157,7 @@ def test_an_expiry_that_fails_is_no_reason_to_leave_the_others(machine, monkeypa
     tick(clock, machine, 16)
     lapse(first)
     lapse(second)
-    real = transitions._verdict_on_lost
+    real = ending._verdict_on_lost
 
     def fails_for_the_first(op_row, reason):
         if op_row.id == first.pk:
@@ -164,7 +165,7 @@ def test_an_expiry_that_fails_is_no_reason_to_leave_the_others(machine, monkeypa
         return real(op_row, reason)
 
     with monkeypatch.context() as broken:
-        broken.setattr(transitions, "_verdict_on_lost", fails_for_the_first)
+        broken.setattr(ending, "_verdict_on_lost", fails_for_the_first)
         assert tick(clock, machine, 1)[0].leases == 1
     assert (state_of(first.run), state_of(second.run)) == ("running", "failure")
     assert tick(clock, machine, 1)[0].leases == 1

@@ -1,0 +1,29 @@
+"""The page of state: every change of a run's or an op's state, in life order. Nothing else writes one.
+
+Each verb names the state it expects; when the row is not there any more, somebody else was first and
+nothing is changed. What changes a waiting candidate, a hold or a gate happens at a desk (`pools.claims`), whose
+lock comes before any row; after it come holds, then ops. `start` needs no desk: its op has its slots.
+"""
+
+from runs.transitions.canceling import cancel_run
+from runs.transitions.ending import complete, give_back, op_died, op_expired
+from runs.transitions.line import op_holder, return_admitted, run_holder, set_priority
+from runs.transitions.retrying import retry_due
+from runs.transitions.starting import Attempt, admit_ops, start, start_runs
+
+__all__ = [  # noqa: RUF022  in life order
+    "run_holder",
+    "op_holder",
+    "start_runs",
+    "admit_ops",
+    "Attempt",
+    "start",
+    "complete",
+    "give_back",
+    "op_died",
+    "op_expired",
+    "retry_due",
+    "return_admitted",
+    "cancel_run",
+    "set_priority",
+]

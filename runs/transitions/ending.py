@@ -1,0 +1,203 @@
+"""An attempt ends, by its own verdict or because it was lost; what follows for its op, those downstream and the run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pools import claims
+from pools.claims import Desk, Grant
+from pools.claims.lock import marks, moment, rows, run, stamp
+from runs import admission, graph, plans, retry, states
+from runs.transitions.line import UNFINISHED, ask, ask_again, op_holder, run_holder, tell
+from runs.transitions.retrying import put_back
+from runs.verdict import Verdict
+
+
+def complete(op_id: int, token: int, verdict: Verdict) -> bool:
+    """An attempt ended. False: fenced; it was not ours any more and nothing was changed.
+
+    In one transaction: the verdict is written, the slots are free, downstream ops are ready or skipped,
+    the run ends with its last op, and whoever now fits is admitted.
+    """
+    with claims.desk() as desk:
+        op = _running(op_id, token)
+        if op is None:
+            return False
+        desk.release(op.holder, token)
+        _end_attempt(desk, op, token, verdict)
+    return True
+
+
+def give_back(op_id: int, token: int) -> bool:
+    """A running op was interrupted so that its worker can stop: it returns to its place in line.
+
+    No attempt is used. If its run is being canceled, the op is canceled instead. False: fenced.
+    """
+    with claims.desk() as desk:
+        op = _running(op_id, token)
+        if op is None:
+            return False
+        desk.release(op.holder, token)
+        if op.run_state == states.CANCELING:
+            _end_attempt(desk, op, token, Verdict.canceled())
+            return True
+        run(
+            "UPDATE runs_op SET state = 'ready', attempt = attempt - 1, token = NULL, started_at = NULL,"
+            " admitted_at = NULL, worker_id = NULL, pid = NULL WHERE id = %s AND token = %s AND state = 'running'",
+            [op_id, token],
+        )
+        ask(desk, op.run_id, op.run_priority, op.held_by_run, op.plan, [(op.id, op.key, op.priority)], op.ready_at)
+        tell(desk, op.run_id)
+    return True
+
+
+def op_expired(desk: Desk, grant: Grant) -> None:
+    """An op's lease ran out and its slots were taken back.
+
+    An op that never started returns to its place in line, under a new token and without using an attempt.
+    A running one has lost its worker: the attempt failed.
+    """
+    returned = rows(
+        "UPDATE runs_op SET state = 'ready', token = NULL, admitted_at = NULL"
+        " WHERE id = %s AND token = %s AND state = 'admitted' RETURNING id, key, priority, run_id, ready_at",
+        [grant.id, grant.token],
+    )
+    ask_again(desk, [(*op[:4], moment(op[4])) for op in returned])
+    op = None if returned else _running(grant.id, grant.token)
+    if op is not None:
+        _end_attempt(desk, op, grant.token, _verdict_on_lost(op, "lost its worker: the lease ran out"))
+
+
+def op_died(op_id: int, token: int, reason: str) -> bool:
+    """The process of a running op is gone. The attempt failed with `reason`. False: fenced."""
+    with claims.desk() as desk:
+        op = _running(op_id, token)
+        if op is None:
+            return False
+        desk.release(op.holder, token)
+        _end_attempt(desk, op, token, _verdict_on_lost(op, reason))
+    return True
+
+
+def _verdict_on_lost(op: _RunningOp, reason: str) -> Verdict:
+    if op.run_state == states.CANCELING:
+        return Verdict.canceled(reason)
+    return Verdict.failure(reason, retry.delay_before_next(op.plan.by_key[op.key].retry, op.attempt))
+
+
+@dataclass(frozen=True)
+class _RunningOp:
+    """An op that runs under a token, with what its run says about it."""
+
+    id: int
+    run_id: int
+    key: str
+    attempt: int
+    priority: int
+    ready_at: datetime
+    run_state: str
+    run_priority: int
+    held_by_run: tuple[str, ...]  # pools
+    plan: graph.Plan
+    others: bool  # whether any other op of the run is unfinished
+
+    @property
+    def holder(self) -> str:
+        return op_holder(self.id)
+
+
+def _running(op_id: int, token: int) -> _RunningOp | None:
+    """The op, if it runs under this token. Under the lock, so it stays so until we move it."""
+    found = rows(
+        "SELECT o.id, o.run_id, o.key, o.attempt, o.priority, o.ready_at, r.state, r.priority, r.pools_held, r.plan_id,"
+        f" EXISTS (SELECT 1 FROM runs_op u WHERE u.run_id = o.run_id AND u.state IN ({UNFINISHED}) AND u.id <> o.id)"
+        " FROM runs_op o JOIN runs_run r ON r.id = o.run_id"
+        " WHERE o.id = %s AND o.token = %s AND o.state = 'running'",
+        [op_id, token],
+    )
+    if not found:
+        return None
+    _, run_id, key, attempt, priority, ready_at, run_state, run_priority, held, plan_id, others = found[0]
+    return _RunningOp(
+        op_id,
+        run_id,
+        key,
+        attempt,
+        priority,
+        moment(ready_at),
+        run_state,
+        run_priority,
+        tuple(json.loads(held)),
+        plans.load(plan_id),
+        bool(others),
+    )
+
+
+def _end_attempt(desk: Desk, op: _RunningOp, token: int, verdict: Verdict) -> None:
+    """Write a verdict and what follows from it. The op's slots have been given back."""
+    if op.run_state == states.CANCELING and verdict.state == states.UP_FOR_RETRY:
+        verdict = Verdict.canceled(verdict.error)
+    retry_at = None if verdict.retry_in is None else desk.now + timedelta(seconds=verdict.retry_in)
+    run(
+        "UPDATE runs_op SET state = %s, ended_at = %s, error = %s, retry_at = %s, pid = NULL"
+        " WHERE id = %s AND token = %s AND state = 'running'",
+        [verdict.state, stamp(desk.now), verdict.error, stamp(retry_at), op.id, token],
+    )
+    if verdict.output is not None:
+        run("INSERT INTO runs_opoutput (op_id, body) VALUES (%s, %s)", [op.id, verdict.output])
+    ready: list[tuple[int, str, int]] = []
+    if verdict.state == states.SUCCESS:
+        ready = _ready_downstream(desk, op)
+        ask(desk, op.run_id, op.run_priority, op.held_by_run, op.plan, ready, desk.now)
+    elif verdict.state == states.FAILURE:
+        _skip_downstream(desk, op)
+    elif verdict.state == states.UP_FOR_RETRY and not verdict.retry_in:
+        put_back(desk, [op.id])
+    if not (op.others and verdict.state == states.SUCCESS) and verdict.state != states.UP_FOR_RETRY:
+        end_run_if_over(desk, op.run_id, op.run_state)
+    tell(desk, op.run_id)
+
+
+def _ready_downstream(desk: Desk, op: _RunningOp) -> list[tuple[int, str, int]]:
+    """Count this op off for those that wait for it; returns those that wait for nobody now."""
+    keys = op.plan.downstream[op.key]
+    if not keys:
+        return []
+    moved = rows(
+        "UPDATE runs_op SET waits_for = waits_for - 1,"
+        " state = CASE WHEN waits_for = 1 AND state = 'pending' THEN 'ready' ELSE state END,"
+        " ready_at = CASE WHEN waits_for = 1 AND state = 'pending' THEN %s ELSE ready_at END"
+        f" WHERE run_id = %s AND key IN ({marks(keys)}) RETURNING id, key, priority, state, waits_for",
+        [stamp(desk.now), op.run_id, *keys],
+    )
+    return sorted(
+        (op_id, key, priority)
+        for op_id, key, priority, state, waits_for in moved
+        if state == states.READY and waits_for == 0
+    )
+
+
+def _skip_downstream(desk: Desk, op: _RunningOp) -> None:
+    keys = op.plan.all_downstream(op.key)
+    if keys:
+        run(
+            "UPDATE runs_op SET state = 'skipped', ended_at = %s"
+            f" WHERE run_id = %s AND state = 'pending' AND key IN ({marks(keys)})",
+            [stamp(desk.now), op.run_id, *keys],
+        )
+
+
+def end_run_if_over(desk: Desk, run_id: int, run_state: str) -> None:
+    """End the run with its last op: everything it holds is free, whatever the end."""
+    if rows(f"SELECT 1 FROM runs_op WHERE run_id = %s AND state IN ({UNFINISHED}) LIMIT 1", [run_id]):
+        return
+    found = {state for (state,) in rows("SELECT DISTINCT state FROM runs_op WHERE run_id = %s", [run_id])}
+    state = graph.outcome(found, cancel_requested=run_state == states.CANCELING)
+    run(
+        "UPDATE runs_run SET state = %s, ended_at = %s WHERE id = %s AND state IN ('canceling', 'queued', 'started')",
+        [state, stamp(desk.now), run_id],
+    )
+    desk.release_all(run_holder(run_id))
+    desk.close_gates(admission.run_family(run_id))

@@ -1,0 +1,116 @@
+"""Runs and ops that were admitted start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from pools import claims
+from pools.claims import Desk, Grant
+from pools.claims.lock import clock_sql, rows, seconds, stamp, table
+from runs import admission, graph, in_force, plans, tickets
+from runs.transitions.line import UNFINISHED, ask, op_holder, tell
+
+
+def start_runs(desk: Desk, grants: Sequence[Grant]) -> None:
+    """Queued runs were admitted: they start, and their root ops ask for slots in the same transaction."""
+    entering = in_force.entering()
+    for grant in grants:
+        pools = admission.pools_among(grant.gates)
+        started = rows(
+            "UPDATE runs_run SET state = 'started', started_at = %s, pools_held = %s"
+            " WHERE id = %s AND state = 'queued' RETURNING plan_id, priority, tags",
+            [stamp(desk.now), json.dumps(pools), grant.id],
+        )
+        for plan_id, priority, tags in started:
+            _count_in(desk, grant, entering, tags)
+            roots = rows(
+                "UPDATE runs_op SET state = 'ready', ready_at = %s"
+                f" WHERE run_id = %s AND state = 'pending' AND waits_for = 0 AND state IN ({UNFINISHED})"
+                " RETURNING id, key, priority",
+                [stamp(desk.now), grant.id],
+            )
+            ask(desk, grant.id, priority, pools, plans.load(plan_id), sorted(roots), desk.now)
+            tell(desk, grant.id)
+
+
+def _count_in(desk: Desk, grant: Grant, entering: Sequence[admission.Rule], tags: Any) -> None:
+    """A run that started from a lane of before is counted by the rules that are about to be in force, too."""
+    if not entering:
+        return
+    needs = admission.queue_needs(json.loads(tags) if isinstance(tags, str) else tags, entering)
+    missing = [need.gate for need in needs if need.gate.kind == "run_tag" and need.gate.key not in grant.gates]
+    for gate_id in desk.open_gates(missing).values():
+        desk.count_in(gate_id, [grant.holder])
+
+
+def admit_ops(desk: Desk, grants: Sequence[Grant]) -> None:
+    """Ready ops were admitted: they get their tokens, and after commit their tickets."""
+    row = "(CAST(%s AS bigint), CAST(%s AS bigint))"
+    admitted = rows(
+        "UPDATE runs_op SET state = 'admitted', token = v.column2, admitted_at = %s"
+        f" FROM {table(row, len(grants))} AS v WHERE runs_op.id = v.column1 AND state = 'ready'"
+        " RETURNING runs_op.id, token, queue, run_id",
+        [stamp(desk.now), *(value for grant in grants for value in (grant.id, grant.token))],
+    )
+    issued = [tickets.Ticket(op_id, token, queue) for op_id, token, queue, _ in admitted]
+    for _, _, _, run_id in admitted:
+        tell(desk, run_id)
+    transaction.on_commit(lambda: tickets.issue(issued))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt that has started: all that executing it takes, so that nobody has to ask again."""
+
+    op_id: int
+    token: int
+    run_id: int
+    key: str
+    number: int  # from 1
+    run_uid: str
+    job: str
+    tags: Mapping[str, str]  # the run's
+    params: Mapping[str, Any]
+    plan: graph.Plan
+
+
+def start(op_id: int, token: int, worker_id: int | None, pid: int) -> Attempt | None:
+    """An admitted op is about to run in this process. None: the ticket is stale, drop it silently.
+
+    1. Renew the slots under the ticket's token: no slots, no start.
+    2. Make the attempt ours by a guarded write that names the same token; or find that it is ours already, when
+       this is called again because the answer was lost.
+    3. Read what the attempt needs to know of its run.
+    Holds come before ops: expiry and cancel take them in the same order and never wait in a circle.
+    """
+    with transaction.atomic():
+        if not claims.renew([Grant(op_holder(op_id), token)], settings.LEASE_SECONDS):
+            return None
+        started = rows(
+            f"UPDATE runs_op SET state = 'running', attempt = attempt + 1, started_at = {clock_sql()},"
+            " worker_id = %s, pid = %s, ended_at = NULL, retry_at = NULL, error = ''"
+            " WHERE id = %s AND token = %s AND state = 'admitted' RETURNING run_id, key, attempt",
+            [seconds(0), worker_id, pid, op_id, token],
+        ) or rows(
+            "SELECT run_id, key, attempt FROM runs_op"
+            " WHERE id = %s AND token = %s AND state = 'running' AND worker_id = %s AND pid = %s",
+            [op_id, token, worker_id, pid],
+        )
+        if not started:
+            return None
+        run_id, key, number = started[0]
+        uid, job, tags, params, plan_id, plan = rows(
+            "SELECT r.uid, r.job, r.tags, r.params, p.id, p.body"
+            " FROM runs_run r JOIN runs_plan p ON p.id = r.plan_id WHERE r.id = %s",
+            [run_id],
+        )[0]
+        transaction.on_commit(lambda: tickets.announce({"runs", f"run:{run_id}"}))
+    return Attempt(
+        op_id, token, run_id, key, number, uid, job, json.loads(tags), json.loads(params), plans.read(plan_id, plan)
+    )
