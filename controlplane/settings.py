@@ -34,6 +34,7 @@ try:
     DATABASE_URL = env.str("DATABASE_URL", "")
     REDIS_URL = env.str("REDIS_URL", "")
     RESERVE_AFTER = env.float("RESERVE_AFTER", 60.0, validate=validate.Range(min=0))
+    CRASH_RETRIES = env.int("CRASH_RETRIES", 1, validate=validate.Range(min=0, max=100))
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from error
@@ -191,5 +192,6 @@ LOGGING = {
 # Seconds that a started op counts as alive without being renewed; the launcher renews every third of it.
 LEASE_SECONDS = 15.0
 # RESERVE_AFTER: seconds after which slots are kept for who is passed again and again by those behind it in line.
+# CRASH_RETRIES: how often an op is tried again after a crash, before its own retry policy applies.
 # Seconds that a canceled op has to clean up before it is killed.
 CANCEL_GRACE_SECONDS = 10.0

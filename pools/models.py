@@ -117,6 +117,7 @@ class Waiter(models.Model):
     priority = models.BigIntegerField()
     since = models.DateTimeField()
     number = models.BigIntegerField(default=0)  # of the holder; orders those that became candidates together
+    give_up_at = models.DateTimeField(null=True)  # when it will have waited for too long
     private = models.TextField(default="[]")  # JSON: [[gate id, slots], ...], gates of its own run
     account = models.TextField(default="{}")  # JSON: its wait so far, see claims.account
     held_by = models.ForeignKey(Gate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -135,6 +136,7 @@ class Waiter(models.Model):
                 name="waiters_a_gate_holds_back",
                 condition=Q(held_by__isnull=False),
             ),
+            models.Index(fields=["give_up_at"], name="waiters_with_a_patience", condition=Q(give_up_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -120,6 +120,9 @@ def make_plan(nodes: Iterable[Node], executor: ExecutorDefinition) -> graph.Plan
                 priority=node.op.priority,
                 queue=node.op.queue,
                 retry=node.op.retry_policy,
+                crash_retries=node.op.crash_retries,
+                timeout=node.op.timeout,
+                max_wait=node.op.max_wait,
             )
         )
     return graph.Plan(tuple(specs), executor.max_concurrent, executor.tag_limits)

@@ -13,13 +13,15 @@ class OpExecutionContext:
     """Who this op is, in which run and which attempt, and where to log.
 
     `tags` are the run's tags, `op_tags` the op's own. `params` is what the job's params type makes of the
-    launch, or a plain dict for a job without one. `attempt` counts from 1.
+    launch, or a plain dict for a job without one. `attempt` counts from 1. `idempotency_key` is the same for every
+    attempt of this op in this run, and for no other op: after a crash an attempt may run what another one had done.
     """
 
     run_id: str
     job_name: str
     op_key: str
     attempt: int
+    idempotency_key: str
     tags: Mapping[str, str]
     op_tags: Mapping[str, str]
     params: Any

@@ -13,7 +13,7 @@ from runs.context import AssetExecutionContext, OpExecutionContext
 from runs.definitions import OpDefinition
 from runs.patience import patiently
 from runs.transitions import Attempt
-from runs.verdict import Verdict
+from runs.verdict import TIMED_OUT, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +38,21 @@ def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | N
         patiently(lambda: transitions.give_back(op_id, token))
         return None
     if not patiently(lambda: transitions.complete(op_id, token, verdict)):
-        log.warning("op %s: the verdict %s came too late, the attempt is not ours any more", op_id, verdict.state)
+        late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
+        log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
+        patiently(lambda: transitions.note_late(op_id, started.number, late))
         return None
     return verdict
 
 
 def _run(started: Attempt) -> Verdict:
     with logs.capture(started) as logger:
-        policy = None
+        spec = started.plan.by_key[started.key]
+        tries = started.number - started.forgiven
         try:
-            spec = started.plan.by_key[started.key]
-            policy = spec.retry
             definition = catalog.current().definition(started.job, spec)
             arguments = _arguments(spec, definition, started, logger)
-            with interrupts.interruptible():
+            with interrupts.interruptible(spec.timeout):
                 value = _call(definition, arguments)
                 if inspect.iscoroutine(value):
                     value = asyncio.run(value)
@@ -59,13 +60,15 @@ def _run(started: Attempt) -> Verdict:
         except interrupts.Interrupted:
             logger.warning("The attempt was interrupted.")
             raise
+        except interrupts.TimedOut as error:
+            logger.error("The attempt %s.", error)
+            return Verdict.failure(str(error), retry.delay_before_next(spec.retry, tries), TIMED_OUT)
         except outputs.CannotStore as error:
             logger.error("The op ended, but %s", error)
             return Verdict.failure(str(error))
         except BaseException as error:  # whatever an op raises, SystemExit too, is its verdict
             logs.say_traceback(logger, error, __file__)
-            wait = retry.delay_before_next(policy, started.number)
-            return Verdict.failure(_in_one_line(error), wait)
+            return Verdict.failure(_in_one_line(error), retry.delay_before_next(spec.retry, tries))
 
 
 def _call(definition: OpDefinition, arguments: dict[str, Any]) -> Any:
@@ -95,6 +98,7 @@ def _arguments(
             job_name=started.job,
             op_key=spec.key,
             attempt=started.number,
+            idempotency_key=f"{started.run_uid}:{spec.key}",
             tags=started.tags,
             op_tags=spec.tags,
             params=params.restore(job.params if job else None, started.params),

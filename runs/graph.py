@@ -41,6 +41,9 @@ class OpSpec:
     priority: int = 0
     queue: str = "default"
     retry: RetryPolicy | None = None
+    crash_retries: int | None = None  # None: as many as the deployment forgives
+    timeout: float | None = None  # seconds that an attempt may take
+    max_wait: float | None = None  # seconds that it may wait for its slots
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tells the pools what to do when a run or an op is admitted, or when an op's lease runs out."""
+"""Tells the pools what to do when a run or an op is admitted or waited for too long, or when an op's lease runs out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from runs import granularity, tickets, transitions
 def register() -> None:
     """Called once, when Django starts."""
     # Runs hold their gates from start to end, without a lease; starting one puts its root ops in line.
-    claims.register("run", claims.HolderKind(transitions.start_runs, _never, asks=True))
-    claims.register(
-        "op", claims.HolderKind(transitions.admit_ops, transitions.op_expired, lease=settings.LEASE_SECONDS)
+    run = claims.HolderKind(transitions.start_runs, _never, transitions.run_waited_too_long, asks=True)
+    op = claims.HolderKind(
+        transitions.admit_ops, transitions.op_expired, transitions.op_waited_too_long, lease=settings.LEASE_SECONDS
     )
+    claims.register("run", run)
+    claims.register("op", op)
     claims.on_change(tickets.announce)
     sizing.on_forgetting(granularity.falls_back)
 

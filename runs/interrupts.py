@@ -1,4 +1,4 @@
-"""Interrupts exactly one op: a signal becomes an exception in the op's code, and nowhere else.
+"""Interrupts exactly one op: a signal, or the end of its time, becomes an exception in its code, and nowhere else.
 
 The launcher, or the RQ worker on a command, sends SIGUSR1 to the process that runs the op. The exception
 is no Exception, so that `except Exception` in the op does not swallow it. Outside the op's code the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 SIGNAL = signal.SIGUSR1
@@ -17,6 +17,13 @@ SIGNAL = signal.SIGUSR1
 
 class Interrupted(BaseException):
     """The op is to stop now: its run was canceled, or its worker is being stopped."""
+
+
+class TimedOut(BaseException):
+    """The op has had its time. The text says how long that was."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"timed out after {seconds:g} s")
 
 
 _in_op = False
@@ -36,17 +43,49 @@ def ignore() -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """The op's own code runs inside. Raises Interrupted there, also for a signal that came just before."""
+def interruptible(timeout: float | None = None) -> Iterator[None]:
+    """The op's own code runs inside. Raises Interrupted there, also for a signal that came just before.
+
+    With a timeout in seconds, raises TimedOut there when they are over; and on leaving, if the code went on after it.
+    Once, so that what it cleans up is left in peace: what does not stop is the launcher's to kill.
+    """
     global _in_op
     try:
         _in_op = True
         if _asked:
             _in_op = False
             raise Interrupted
-        yield
+        with nullcontext() if timeout is None else _alarm(timeout):
+            yield
     finally:
         _in_op = False
+
+
+@contextmanager
+def _alarm(timeout: float) -> Iterator[None]:
+    """Raise TimedOut in the code inside when its time is over, and instead of whatever it makes of that."""
+    over: list[TimedOut] = []
+
+    def on_alarm(signum: int, frame: FrameType | None) -> None:
+        if _in_op:
+            over.append(TimedOut(timeout))
+            raise over[0]
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    try:
+        yield
+    except (Interrupted, TimedOut):
+        raise
+    except BaseException as error:
+        if over:
+            raise over[0] from error
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    if over:
+        raise over[0]
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from pools import claims
@@ -69,6 +70,8 @@ def launch(
     if priority is not None:
         all_tags[system_tags.PRIORITY] = str(priority)
     plan = job.plan
+    if wrong := system_tags.errors(all_tags):
+        errors["tags"] = "; ".join(wrong.values())
     errors |= _priority_errors(all_tags, max((abs(op.priority) for op in plan.ops), default=0))
     try:
         checked = params.check(job.params, values or {})
@@ -110,7 +113,10 @@ def launch(
             batch_size=500,
         )
         wanted = in_force.run_needs(all_tags, plan)
-        desk.ask([claims.Ask(transitions.run_holder(run.pk), run.priority, desk.now, wanted.needs, wanted.prospects)])
+        patience = system_tags.as_seconds(all_tags.get(system_tags.MAX_WAIT))
+        until = None if patience is None else desk.now + timedelta(seconds=patience)
+        holder = transitions.run_holder(run.pk)
+        desk.ask([claims.Ask(holder, run.priority, desk.now, wanted.needs, wanted.prospects, until)])
         desk.topics.update(("runs", f"run:{run.pk}"))
     run.refresh_from_db()
     return run

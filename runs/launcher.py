@@ -1,8 +1,6 @@
-"""Starts the workers of a host, watches them, and renews the leases of the ops whose processes it sees alive.
+"""Starts the workers of a host and sees to it that they live: it forks them, so it learns of a death at once.
 
-An op may hold the interpreter for a minute, so its own process can't be asked whether it lives. The
-launcher sees it from outside: as long as the process is there and is a child of one of its workers, the
-lease is renewed. It forks the workers, so it learns of a death at once.
+What their ops are doing is `heartbeat`'s to see.
 """
 
 from __future__ import annotations
@@ -16,8 +14,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from types import FrameType
 from typing import TypeVar
@@ -26,30 +22,21 @@ from django.conf import settings
 from django.db import connections
 
 from pools import claims
-from pools.claims import Grant
-from runs import catalog, interrupts, patience, processes, states, transitions, worker, workforce
+from runs import catalog, patience, processes, states, transitions, worker, workforce
+from runs.heartbeat import URGENT, Child, Heartbeat
 from runs.models import Op
 from runs.parentage import die_with, here
 from runs.signals import WakeUps
+from runs.verdict import LOST
+from runs.worker import LastWords
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-URGENT = 1.0  # seconds between beats while an op is to be interrupted
 LAST_WORDS = 2.0  # seconds that interrupted ops have to go back in line, when the launcher stops
 QUICK_DEATH = 10.0  # a worker that lived for less seconds is replaced after a pause
 LONGEST_PAUSE = 30.0
-
-
-@dataclass
-class Child:
-    """A worker process of ours."""
-
-    pid: int
-    worker_id: int
-    queue: str
-    born: float
 
 
 class Launcher:
@@ -67,10 +54,7 @@ class Launcher:
         self._vacancies: list[tuple[float, str]] = []  # (when, queue) to start a worker
         self._pause = 0.5
         self._stop_asked = 0
-        self._urgent = False
-        self._renewed_at = 0.0
-        self._alive: dict[Grant, Op] = {}  # the ops whose leases were renewed the last time
-        self._fenced: list[tuple[float, Op]] = []  # (when, op) to stop what still runs under a lost lease
+        self.ops = Heartbeat(self.children, self._patiently, self._rejoin)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; returns when all workers are gone and nothing is left running."""
@@ -86,13 +70,13 @@ class Launcher:
             while not self._stop_asked:
                 self._wake_ups.wait(max(0.0, min([beat_at, *(when for when, _ in self._vacancies)]) - time.monotonic()))
                 self._look_after_all()
-                beat_at = time.monotonic() + (URGENT if self._urgent else settings.LEASE_SECONDS / 3)
+                beat_at = self.ops.next_beat()
             self._shut_down()
 
     def _look_after_all(self) -> None:
         """See to the living first: what follows waits for the admission lock, for longer than a lease perhaps."""
         self._dead += self._deaths()
-        self._patiently(self._beat)
+        self._patiently(self.ops.beat)
         self._patiently(self._reap)
         self._patiently(self._fill_vacancies)
 
@@ -110,17 +94,17 @@ class Launcher:
 
     def _fork(self, worker_id: int, name: str, queue: str) -> None:
         connections.close_all()  # a child must not share our connection
-        launcher = os.getpid()
+        launcher, last_words = os.getpid(), LastWords()
         pid = os.fork()
         if pid:
-            self.children[pid] = Child(pid, worker_id, queue, time.monotonic())
+            self.children[pid] = Child(pid, worker_id, queue, time.monotonic(), last_words)
             workforce.note_pid(worker_id, pid)
             return
         try:
             os.setpgid(0, 0)  # a Ctrl-C in the terminal is ours to pass on
             self._wake_ups.forget()
             die_with(launcher)
-            worker.work(name, queue, worker_id)
+            worker.work(name, queue, worker_id, last_words)
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -137,7 +121,7 @@ class Launcher:
             self._patiently(partial(self._count_out, child, how))
 
     def _count_out(self, child: Child, how: str) -> None:
-        self._renew_if_due()
+        self.ops.renew_if_due()
         self._bury([child.worker_id], f"lost its worker ({how})")
         self._dead.remove((child, how))
         if not self._stop_asked:
@@ -148,7 +132,7 @@ class Launcher:
         """Count dead workers out, then fail what they ran: the gate narrows before the slots are free."""
         workforce.dismiss(worker_ids)
         for op in Op.objects.filter(state=states.RUNNING, worker_id__in=worker_ids):
-            self._fail(op, reason)
+            self.ops.fail(op, reason, LOST)
 
     def _deaths(self) -> list[tuple[Child, str]]:
         """The workers that have ended since the last call, and how."""
@@ -162,8 +146,7 @@ class Launcher:
                 break
             child = self.children.pop(pid, None)
             if child is not None:
-                how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {status >> 8}"
-                found.append((child, how))
+                found.append((child, processes.how_it_ended(status)))
         return found
 
     def _next_pause(self, child: Child) -> float:
@@ -179,103 +162,10 @@ class Launcher:
         for when, queue in [vacancy for vacancy in self._vacancies if vacancy[0] <= now]:
             self._vacancies.remove((when, queue))
             self._vacancies.append(again := (now + URGENT, queue))  # the database may be away just now
-            self._renew_if_due()
+            self.ops.renew_if_due()
             (row,) = workforce.enlist(self.id, self.host, queue, place=self.place)
             self._vacancies.remove(again)
             self._fork(row.pk, row.name, row.queue)
-
-    # --- the beat -------------------------------------------------------------------------------------
-
-    def _beat(self) -> None:
-        """Renew the leases of what is alive; then interrupt what was canceled, and fail what has died."""
-        dead = self._renew()
-        now = claims.clock_time()
-        self._urgent = bool(self._fenced)
-        for op in self._alive.values():
-            if op.run.state == states.CANCELING:
-                self._urgent = True
-                asked = op.run.cancel_requested_at or now
-                if now - asked > timedelta(seconds=settings.CANCEL_GRACE_SECONDS):
-                    self._kill(op)
-                    self._fail(op, "killed: it did not stop when it was canceled")
-                else:
-                    self._interrupt(op)
-        for op in dead:
-            self._fail(op, "its process died")
-
-    def _renew(self) -> list[Op]:
-        """Renew the leases of our workers and of their ops whose processes live. Takes no lock. Returns the dead ops.
-
-        An op that lives and is not renewed is fenced, and so is one that was renewed the last time and does not run
-        under its token any more: its lease ran out in between, and it may be running elsewhere by now. What still
-        lives a while after it was fenced is stopped.
-        """
-        self._renewed_at = time.monotonic()
-        ours = [child.worker_id for child in self.children.values()]
-        if workforce.renew(ours) < len(ours) and not self._stop_asked:
-            self._rejoin()
-        running = self._running()
-        living = [op for op in running if self._is_alive(op)]
-        renewed = claims.renew([_grant(op) for op in living], settings.LEASE_SECONDS)
-        before, self._alive = self._alive, {_grant(op): op for op in living if transitions.op_holder(op.pk) in renewed}
-        self._stop_fenced({op.pid for op in running})
-        known = {_grant(op) for op in running}
-        lost = [op for op in living if _grant(op) not in self._alive]
-        lost += [op for grant, op in before.items() if grant not in known and self._is_alive(op)]
-        self._fenced += [(time.monotonic() + URGENT, op) for op in lost]
-        return [op for op in running if op not in living]
-
-    def _renew_if_due(self) -> None:
-        """Called before anything that may wait for the admission lock, once for each wait."""
-        if time.monotonic() - self._renewed_at >= settings.LEASE_SECONDS / 3:
-            self._renew()
-
-    def _fail(self, op: Op, reason: str) -> None:
-        """Fail an op whose process is gone, once what that one started is gone too: its slots are about to be free.
-
-        If it can't be done now, whatever comes after it is done all the same.
-        """
-        self._patiently(self._renew_if_due)
-        if op.pid:
-            processes.kill_group_left_by(op.pid)
-        self._patiently(lambda: transitions.op_died(op.pk, op.token or 0, reason))
-
-    def _running(self) -> list[Op]:
-        ids = [child.worker_id for child in self.children.values()]
-        return list(Op.objects.filter(state=states.RUNNING, worker_id__in=ids).select_related("run"))
-
-    def _is_alive(self, op: Op) -> bool:
-        """Whether the op's process is there, and is a child of the worker that took it."""
-        parents = {child.worker_id: pid for pid, child in self.children.items()}
-        return processes.is_child(op.pid, parents.get(op.worker_id or 0))
-
-    def _stop_fenced(self, busy: set[int | None]) -> None:
-        """Kill what still runs a while after its lease was not renewed, unless its process runs another op now.
-
-        Not at once: most of them had just ended by themselves when their leases were to be renewed, and
-        their processes are about to be gone.
-        """
-        due = [op for when, op in self._fenced if when <= time.monotonic()]
-        self._fenced = [(when, op) for when, op in self._fenced if when > time.monotonic()]
-        for op in due:
-            if op.pid not in busy and self._is_alive(op):
-                log.warning("op %s: its lease was not renewed, it is stopped", op.pk)
-                self._kill(op)
-
-    def _interrupt(self, op: Op) -> None:
-        if self._is_alive(op):
-            processes.send(op.pid, interrupts.SIGNAL)
-
-    def _kill(self, op: Op) -> None:
-        """Kill the op's process and whatever it started: it leads a process group of its own."""
-        if self._is_alive(op) and op.pid:
-            processes.kill_group(op.pid)
-            processes.wait_until(lambda: not self._is_alive(op), processes.GOING)
-
-    def _rejoin(self) -> None:
-        """Our workers were counted out, while the machine slept perhaps: end them and begin anew."""
-        log.warning("this host's workers were counted as gone; they are started anew")
-        self._send_all(signal.SIGKILL)
 
     # --- stopping -------------------------------------------------------------------------------------
 
@@ -295,12 +185,12 @@ class Launcher:
         self._patiently(lambda: workforce.dismiss(workers))
         last = time.monotonic() + LAST_WORDS
         while self.children and time.monotonic() < last:
-            for op in self._patiently(self._running) or []:
-                self._interrupt(op)
+            for op in self._patiently(self.ops.running) or []:
+                self.ops.interrupt(op)
             self._wake_ups.wait(0.3)
             self._deaths()
-        for op in self._patiently(self._running) or []:
-            self._kill(op)
+        for op in self._patiently(self.ops.running) or []:
+            self.ops.kill(op)
         self._send_all(signal.SIGKILL)
         processes.wait_until(self._all_gone, processes.GOING)
         left = Op.objects.filter(state=states.RUNNING, worker_id__in=workers)
@@ -317,16 +207,22 @@ class Launcher:
             self._wake_ups.wait(0.2)
             self._patiently(self._reap)
             if time.monotonic() >= beat_at:
-                self._patiently(self._beat)
+                self._patiently(self.ops.beat)
                 beat_at = time.monotonic() + settings.LEASE_SECONDS / 3
 
     def _idle(self) -> list[int]:
-        busy = {op.worker_id for op in self._running()}
+        busy = {op.worker_id for op in self.ops.running()}
         return [child.worker_id for child in self.children.values() if child.worker_id not in busy]
 
     def _send_all(self, what: signal.Signals) -> None:
         for pid in self.children:
             processes.send(pid, what)
+
+    def _rejoin(self) -> None:
+        """Our workers were counted out, while the machine slept perhaps: end them and begin anew."""
+        if not self._stop_asked:
+            log.warning("this host's workers were counted as gone; they are started anew")
+            self._send_all(signal.SIGKILL)
 
     def _all_gone(self) -> bool:
         self._deaths()
@@ -341,9 +237,5 @@ class Launcher:
         except Exception:
             log.exception("a step of the launcher failed")
             connections.close_all()
-        self._urgent = True
+        self.ops.urgent = True
         return None
-
-
-def _grant(op: Op) -> Grant:
-    return Grant(transitions.op_holder(op.pk), op.token or 0)

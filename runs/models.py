@@ -50,6 +50,16 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     canceled_by = models.CharField(max_length=150, blank=True)
+    error = models.CharField(max_length=500, blank=True)  # why it failed, where that is not an op's fault
+    deadline = models.DateTimeField(null=True)  # when it has been in progress for as long as it may
+    parent = models.ForeignKey(  # the run that it executes again
+        "self", null=True, on_delete=models.SET_NULL, related_name="children", db_index=False
+    )
+    root = models.ForeignKey(  # the first of that family
+        "self", null=True, on_delete=models.SET_NULL, related_name="descendants", db_index=False
+    )
+    retries_left = models.IntegerField(default=0)  # how often its family is executed again if it fails
+    retry_at = models.DateTimeField(null=True)  # when it is to be executed again
 
     class Meta:
         constraints = [
@@ -64,6 +74,10 @@ class Run(models.Model):
             models.Index("state", F("id").desc(), name="runs_of_a_state"),
             models.Index("job", F("id").desc(), name="runs_of_a_job"),
             models.Index(fields=["id"], name="runs_that_are_active", condition=~Q(state__in=list(states.RUN_TERMINAL))),
+            models.Index(fields=["deadline"], name="runs_with_a_deadline", condition=Q(deadline__isnull=False)),
+            models.Index(fields=["retry_at"], name="runs_to_execute_again", condition=Q(retry_at__isnull=False)),
+            models.Index(fields=["parent"], name="runs_executed_again", condition=Q(parent__isnull=False)),
+            models.Index(fields=["root"], name="runs_of_a_family", condition=Q(root__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -106,6 +120,7 @@ class Op(models.Model):
     priority = models.BigIntegerField(default=0)  # the op's own; the run's is added when it waits
     waits_for = models.IntegerField(default=0)  # upstream ops that have not finished
     attempt = models.IntegerField(default=0)  # tries that ran
+    crashes = models.IntegerField(default=0)  # those of them that a crash ended and that are not held against it
     token = models.BigIntegerField(null=True)  # the fence, new at every admission
     worker = models.ForeignKey(  # no constraint: a worker's row goes when it dies, what it did stays
         "Worker", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
@@ -117,6 +132,7 @@ class Op(models.Model):
     ended_at = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True)
+    reused_from = models.BigIntegerField(null=True)  # the op whose success this is; it was not run again
 
     class Meta:
         constraints = [
@@ -143,6 +159,23 @@ class Op(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} of run {self.run_id}"
+
+
+class OpEvent(models.Model):
+    """What happened to an op and is not in its row any more: attempts that were not the last, voices that came late."""
+
+    op = models.ForeignKey(Op, on_delete=models.CASCADE, db_index=False)
+    attempt = models.IntegerField()
+    kind = models.CharField(max_length=12)  # see runs.verdict
+    started_at = models.DateTimeField(null=True)  # of the attempt
+    at = models.DateTimeField()
+    text = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["op", "id"], name="what_happened_to_an_op")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} of op {self.op_id}: {self.kind}"
 
 
 class OpOutput(models.Model):

@@ -21,6 +21,17 @@ def is_child(pid: int | None, parent: int | None) -> bool:
         return False
 
 
+def how_it_ended(status: int) -> str:
+    """What a wait status says: "signal 9, SIGKILL", "exit status 1"."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"signal {-code}, {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-code}"
+
+
 def is_gone(pid: int) -> bool:
     """Whether no process with this pid lives."""
     try:

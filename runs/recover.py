@@ -1,5 +1,5 @@
 """One pass of the clock: leases that ran out, retries that are due, tickets that were lost, lanes left to look at,
-queued runs left to move, reservations for who was overtaken.
+queued runs left to move, what waited or took for too long, reservations for who was overtaken.
 
 Nothing depends on its being quick: a freed slot is given on in the transaction that frees it. The pass
 catches what no event tells of. Several clocks at once do no harm: each finding is acted on by a guarded
@@ -36,6 +36,7 @@ class Findings:
     workers: int = 0
     leases: int = 0
     retries: int = 0
+    given_up: int = 0  # what waited or took for too long
     tickets: int = 0
     lanes: int = 0
 
@@ -58,6 +59,7 @@ class Clock:
         self._notice_a_gap()
         found = Findings()
         found.retries = transitions.retry_due()
+        found.given_up = claims.lose_patience() + transitions.stop_overdue()
         found.tickets = reissue_lost_tickets()
         found.lanes = claims.drain() + relining.finish()
         if self._last_look - self._reserved > RESERVE_EVERY:

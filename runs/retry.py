@@ -62,6 +62,14 @@ class RetryPolicy:
             raise ValueError(f"RetryPolicy {name}: {getattr(self, name)!r} is not allowed: use {use}.")
 
 
+def forgives_crash(crashes: int, own: int | None, budget: int) -> bool:
+    """Whether an attempt that a crash ended is not held against the op, which is tried again at once.
+
+    `crashes` of them were forgiven before; `own` is how many the op's author forgives, `budget` the deployment.
+    """
+    return crashes < (budget if own is None else own)
+
+
 def delay_before_next(
     policy: RetryPolicy | None, attempt: int, spread: Callable[[], float] = random.random
 ) -> float | None:

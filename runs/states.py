@@ -17,9 +17,9 @@ UP_FOR_RETRY = "up_for_retry"
 SKIPPED = "skipped"  # an upstream failed or was skipped
 
 RUN_MOVES: dict[str, tuple[str, ...]] = {
-    QUEUED: (STARTED, CANCELED),
+    QUEUED: (STARTED, FAILURE, CANCELED),  # failure: it waited for too long
     STARTED: (CANCELING, SUCCESS, FAILURE, CANCELED),
-    CANCELING: (CANCELED,),
+    CANCELING: (FAILURE, CANCELED),  # failure: it is stopped because it took too long
     SUCCESS: (),
     FAILURE: (),
     CANCELED: (),
@@ -27,10 +27,10 @@ RUN_MOVES: dict[str, tuple[str, ...]] = {
 
 OP_MOVES: dict[str, tuple[str, ...]] = {
     PENDING: (READY, SKIPPED, CANCELED),
-    READY: (ADMITTED, CANCELED),
+    READY: (ADMITTED, FAILURE, CANCELED),  # failure: it waited for too long
     ADMITTED: (RUNNING, READY, CANCELED),  # back to ready: it never started
     RUNNING: (SUCCESS, FAILURE, UP_FOR_RETRY, READY, CANCELED),  # back to ready: given back by a stopping worker
-    UP_FOR_RETRY: (READY, CANCELED),
+    UP_FOR_RETRY: (READY, FAILURE, CANCELED),  # failure: somebody gave up
     SUCCESS: (),
     FAILURE: (),
     SKIPPED: (),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import struct
 from typing import Any
 
 import redis
@@ -20,10 +21,28 @@ from rq.command import parse_payload
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from runs import execute, interrupts, tickets
+from runs import execute, interrupts, processes, tickets
 from runs.parentage import die_with
 
 HORSE_DIED = signal.SIGUSR2  # a worker tells its launcher that an op's process ended before its op did
+
+
+class LastWords:
+    """What a worker saw of the last op's process that ended before its op did. Shared with its launcher."""
+
+    _LAYOUT = struct.Struct("qi")  # the op, the wait status
+
+    def __init__(self) -> None:
+        self._page = mmap.mmap(-1, self._LAYOUT.size)
+
+    def say(self, op_id: int, status: int) -> None:
+        self._LAYOUT.pack_into(self._page, 0, op_id, status)
+
+    def about(self, op_id: int) -> str:
+        """How the process of this op ended; empty if the last words are about another one, or there are none."""
+        said, status = self._LAYOUT.unpack_from(self._page)
+        return processes.how_it_ended(status) if said == op_id else ""
+
 
 _worker_id: int | None = None  # this process's row, inherited by the processes that it forks
 _op_ended = mmap.mmap(
@@ -36,6 +55,7 @@ class Worker(RQWorker):
 
     max_connection_wait_time = 2.0  # seconds between tries while Redis is away; RQ's own grow to a minute
 
+    last_words: LastWords
     _op_id = 0  # the op that the horse runs
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
@@ -72,11 +92,12 @@ class Worker(RQWorker):
         """Tell the launcher to see to the op of a process that was killed, or that the op's own code ended."""
         ended = super().wait_for_horse()
         if not _op_ended[0]:
+            self.last_words.say(self._op_id, ended[1] or 0)
             os.kill(os.getppid(), HORSE_DIED)
         return ended
 
 
-def work(name: str, queue: str, worker_id: int) -> None:
+def work(name: str, queue: str, worker_id: int, last_words: LastWords) -> None:
     """Be a worker until told to stop. Called in a new child of the launcher."""
     global _worker_id, _op_ended
     _worker_id, _op_ended = worker_id, mmap.mmap(-1, 1)
@@ -91,6 +112,7 @@ def work(name: str, queue: str, worker_id: int) -> None:
         log_job_description=False,
     )
     worker.log_result_lifespan = False
+    worker.last_words = last_words
     worker.work(logging_level="WARNING")
 
 

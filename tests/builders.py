@@ -36,10 +36,11 @@ def op(
     priority: int = 0,
     retry: RetryPolicy | None = None,
     queue: str = "default",
+    **bounds: Any,
 ) -> Node:
     """An op of a job that is yet to be made, under its step key."""
     all_tags = {**(tags or {}), **({"dagster/priority": priority} if priority else {})}
-    definition = dg.op(name=key, pool=pool, tags=all_tags, retry_policy=retry, queue=queue)(lambda: None)
+    definition = dg.op(name=key, pool=pool, tags=all_tags, retry_policy=retry, queue=queue, **bounds)(lambda: None)
     return Node(key, definition, after=tuple(after))
 
 

@@ -320,3 +320,49 @@ def brief(context: dg.OpExecutionContext) -> int:
 def many_brief():
     for _ in range(6):
         brief()
+
+
+# --- ops that have so much time ---------------------------------------------------------------------
+
+
+@dg.op(pool="shared", timeout=0.5)
+def too_slow(context: dg.OpExecutionContext) -> None:
+    """Cleans up when its time is over."""
+    sleeps.fn(context)
+
+
+@dg.op(pool="shared", timeout=0.5)
+def too_slow_and_deaf(context: dg.OpExecutionContext) -> None:
+    """Swallows whatever is raised, so that only a kill stops it."""
+    stubborn.fn(context)
+
+
+@dg.op(timeout=0.3)
+def too_slow_and_content(context: dg.OpExecutionContext) -> str:
+    """Returns a value in spite of the end of its time."""
+    try:
+        time.sleep(3600)
+    except BaseException:
+        pass
+    return "all is well"
+
+
+@dg.op(timeout=0.3, retry_policy=dg.RetryPolicy(max_retries=1))
+def too_slow_once(context: dg.OpExecutionContext) -> int:
+    if context.attempt == 1:
+        time.sleep(3600)
+    return context.attempt
+
+
+@dg.op(timeout=60)
+def in_time(context: dg.OpExecutionContext) -> str:
+    return context.idempotency_key
+
+
+@dg.job(params=Where)
+def bounded():
+    too_slow()
+    too_slow_and_deaf()
+    too_slow_and_content()
+    too_slow_once()
+    in_time()

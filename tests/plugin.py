@@ -36,6 +36,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     os.environ.update(
         CONTROLPLANE_DATA=folder,
         CONTROLPLANE_MODULES="tests.jobs",
+        CRASH_RETRIES="0",  # one death, one failure; tests of the budget set it
         REDIS_URL=redis.url,
         DATABASE_URL=database,
     )

@@ -17,6 +17,7 @@ from pools.claims.doors import desk, drain, lapsed, renew, sweep, waited
 from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
 from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, server_uptime
+from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
 from pools.claims.store import reservation
 
@@ -31,6 +32,7 @@ __all__ = [
     "desk",
     "drain",
     "lapsed",
+    "lose_patience",
     "on_change",
     "register",
     "renew",

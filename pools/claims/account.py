@@ -86,7 +86,7 @@ class Book:
 
     def move(self, candidate: Candidate, lane: KnownLane, to: KnownLane) -> Account:
         """The account of one who goes on in another line."""
-        return Account(self._of(candidate).waited(lane.until(self._now), self._now), to.until(self._now))
+        return Account(self.waited(candidate, lane), to.until(self._now))
 
     def held_back(self, candidate: Candidate, lane: KnownLane, gate_id: int) -> Account:
         """The account of one who steps beside the line."""
@@ -102,8 +102,7 @@ class Book:
 
     def admitted(self, candidate: Candidate, token: int, lane: KnownLane) -> None:
         """Its wait is over."""
-        waited = self._of(candidate).waited(lane.until(self._now), self._now)
-        self._admitted.append((candidate.holder, token, waited))
+        self._admitted.append((candidate.holder, token, self.waited(candidate, lane)))
         self._returned.pop(candidate.id, None)
 
     def take_returned(self) -> list[tuple[int, Account]]:
@@ -122,14 +121,18 @@ class Book:
             if seconds >= LEAST
         ]
         load(int(key) for _, _, key, _ in waits if key != PROSPECTS)
-        return [(holder, token, *_name(key, gate), seconds) for holder, token, key, seconds in waits]
+        return [(holder, token, *kind_and_label(key, gate), seconds) for holder, token, key, seconds in waits]
+
+    def waited(self, candidate: Candidate, lane: KnownLane) -> Seconds:
+        """What a candidate has waited so far."""
+        return self._of(candidate).waited(lane.until(self._now), self._now)
 
     def _of(self, candidate: Candidate) -> Account:
         assert isinstance(candidate, KnownCandidate)  # every candidate of a desk was read by `store`
         return self._returned.get(candidate.id) or read(candidate.account)
 
 
-def _name(key: str, gate: Callable[[int], Gate | None]) -> tuple[str, str]:
+def kind_and_label(key: str, gate: Callable[[int], Gate | None]) -> tuple[str, str]:
     if key == PROSPECTS:
         return PROSPECTS, ""
     found = gate(int(key))

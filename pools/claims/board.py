@@ -16,7 +16,7 @@ from django.db import transaction
 
 from pools import rules
 from pools.claims import store
-from pools.claims.account import Account, Book, KnownCandidate, KnownLane
+from pools.claims.account import PROSPECTS, Account, Book, KnownCandidate, KnownLane, kind_and_label
 from pools.claims.kinds import Ask, Grant, HolderKind, kind_of, tell
 from pools.claims.known import Known, gates_of, waited_for
 from pools.claims.store import NewHold
@@ -115,6 +115,13 @@ class Desk(Known):
             if stood_in_line:
                 rules.left_the_line(self, candidate)
             self._reserves_no_more(candidate)
+
+    def waited_for(self, candidate: KnownCandidate) -> list[str]:
+        """What a waiting candidate has waited for so far, in words, the longest wait first."""
+        waited = self._book.waited(candidate, self.lane(candidate.lane))
+        self.load_gates(int(key) for key in waited if key != PROSPECTS)
+        longest_first = sorted(waited, key=lambda key: -waited[key])
+        return [rules.name_of(*kind_and_label(key, self._gates.get)) for key in longest_first]
 
     def reprioritize(self, holder: str, priority: int) -> bool:
         """Give a waiting candidate another priority, at once. False: it is not waiting."""

@@ -23,6 +23,7 @@ class Ask:
     since: datetime
     needs: Sequence[Need]
     prospects: Sequence[Sequence[GateSpec]] = ()  # see rules.Lane
+    until: datetime | None = None  # when it will have waited for too long
 
     @property
     def number(self) -> int:
@@ -54,11 +55,13 @@ class HolderKind:
     `admitted` moves the holders' own rows. When `asks` is set it may ask for more slots and is called at
     once, so that what it asks for takes its turn in the same order; else it is called once, at the end.
     `expired` is called after the slots of a lapsed lease were taken back. `lease` is in seconds; None:
-    its holds end only by release.
+    its holds end only by release. `gave_up` is called with the holder's number, and the names of what it waited
+    for, the longest first, after a candidate has left the line because it waited for too long.
     """
 
     admitted: Callable[[Desk, Sequence[Grant]], None]
     expired: Callable[[Desk, Grant], None]
+    gave_up: Callable[[Desk, int, Sequence[str]], None]
     lease: float | None = None
     asks: bool = False
 

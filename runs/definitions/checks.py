@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from runs import system_tags
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST_NAME = 200
 QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -32,6 +34,25 @@ def checked_queue(name: Any, where: str) -> str:
     if not isinstance(name, str) or not QUEUE.fullmatch(name):
         raise DefinitionError(f"{where} {name!r} is not allowed: use letters, digits, '_', '.' and '-'.")
     return name
+
+
+def checked_seconds(value: Any, where: str) -> float | None:
+    """A span of time in seconds, more than 0 and a year at most. None: there is no bound. Raises DefinitionError."""
+    if value is None:
+        return None
+    seconds = None if isinstance(value, str) else system_tags.as_seconds(value)
+    if seconds is None:
+        raise DefinitionError(
+            f"{where} {value!r} is not allowed: use seconds, more than 0, at most {system_tags.MOST_SECONDS}."
+        )
+    return seconds
+
+
+def checked_count(value: Any, where: str, most: int) -> int | None:
+    """A whole number from 0 on, or None. Raises DefinitionError."""
+    if value is None or (type(value) is int and 0 <= value <= most):
+        return value
+    raise DefinitionError(f"{where} {value!r} is not allowed: use a whole number, 0 to {most}.")
 
 
 def checked_description(text: Any, fn: Any, where: str) -> str:

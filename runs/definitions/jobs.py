@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runs.definitions.checks import DefinitionError, checked_description, checked_name, checked_tags, note
+from runs import system_tags
+from runs.definitions.checks import (
+    DefinitionError,
+    checked_description,
+    checked_name,
+    checked_seconds,
+    checked_tags,
+    note,
+)
 from runs.definitions.composition import Builder, Node, building
 from runs.definitions.dagster import take_others
 from runs.definitions.executors import ExecutorDefinition
@@ -15,7 +23,7 @@ from runs.definitions.ops import AssetDefinition, asset_name
 
 ALL = "*"
 ASSET_JOB = "__ASSET_JOB"  # the job of a run that launches assets without a job; Dagster's name for it
-OF_A_JOB = ("name", "executor_def", "tags", "params", "description")
+OF_A_JOB = ("name", "executor_def", "tags", "params", "max_wait", "description")
 OF_AN_ASSET_JOB = ("name", "selection", *OF_A_JOB[1:])
 
 
@@ -43,13 +51,17 @@ def job(
     executor_def: ExecutorDefinition | None = None,
     tags: Mapping[str, Any] | None = None,
     params: type | None = None,
+    max_wait: float | None = None,
     description: str | None = None,
     **others: Any,
 ) -> Any:
-    """Make a job of a function that calls ops: who is called with whose output makes the dependencies."""
+    """Make a job of a function that calls ops: who is called with whose output makes the dependencies.
+
+    `max_wait`: seconds that its runs may wait in the queue; a run that waited for longer fails.
+    """
 
     def decorate(fn: Callable[[], Any]) -> JobDefinition:
-        fields = _job_fields(fn.__name__ if name is None else name, executor_def, tags, params)
+        fields = _job_fields(fn.__name__ if name is None else name, executor_def, tags, params, max_wait)
         take_others("job", f"job {fields['name']}", others, OF_A_JOB)
         if inspect.signature(fn).parameters:
             raise DefinitionError(f"job {fields['name']}: its function takes no parameters; use params= for values.")
@@ -81,11 +93,12 @@ def define_asset_job(
     executor_def: ExecutorDefinition | None = None,
     tags: Mapping[str, Any] | None = None,
     params: type | None = None,
+    max_wait: float | None = None,
     description: str | None = None,
     **others: Any,
 ) -> JobDefinition:
     """Make a job of assets: assets, their names, or "*" for all."""
-    fields = _job_fields(name, executor_def, tags, params)
+    fields = _job_fields(name, executor_def, tags, params, max_wait)
     take_others("job", f"job {name}", others, OF_AN_ASSET_JOB)
     entries = [selection] if isinstance(selection, str | AssetDefinition) else selection
     if not isinstance(entries, Iterable):
@@ -104,7 +117,7 @@ def define_asset_job(
     return made
 
 
-def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, Any]:
+def _job_fields(name: Any, executor: Any, tags: Any, params: Any, max_wait: Any) -> dict[str, Any]:
     where = f"job {checked_name(name, 'job')}"
     if name in (ASSET_JOB, "assets"):  # the second is how people see the first
         raise DefinitionError(f"{where}: this name is taken: it stands for runs without a job.")
@@ -113,7 +126,12 @@ def _job_fields(name: Any, executor: Any, tags: Any, params: Any) -> dict[str, A
         isinstance(params, type) and (hasattr(params, "__dataclass_fields__") or hasattr(params, "model_fields"))
     ):
         raise DefinitionError(f"{where}: params {params!r} is not allowed: use a dataclass or a pydantic model.")
-    return {"name": name, "executor": executor, "tags": checked_tags(tags, where), "params": params}
+    checked = checked_tags(tags, where)
+    if checked_seconds(max_wait, f"{where}: max_wait") is not None:
+        checked.setdefault(system_tags.MAX_WAIT, f"{max_wait:g}")
+    if wrong := system_tags.errors(checked):
+        raise DefinitionError(f"{where}: {'; '.join(wrong.values())}.")
+    return {"name": name, "executor": executor, "tags": checked, "params": params}
 
 
 def _check_executor(executor: Any, where: str) -> None:

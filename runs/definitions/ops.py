@@ -14,9 +14,11 @@ from runs import system_tags
 from runs.definitions.checks import (
     NAME,
     DefinitionError,
+    checked_count,
     checked_description,
     checked_name,
     checked_queue,
+    checked_seconds,
     checked_tags,
     note,
 )
@@ -25,8 +27,9 @@ from runs.definitions.dagster import take_others
 from runs.retry import RetryPolicy
 
 CONTEXT_NAMES = ("context", "context_", "_context", "_")
-OF_AN_OP = ("name", "pool", "tags", "retry_policy", "queue", "description")
-OF_AN_ASSET = ("name", "deps", "pool", "op_tags", "retry_policy", "queue", "description")
+OF_BOTH = ("retry_policy", "crash_retries", "timeout", "max_wait", "queue", "description")
+OF_AN_OP = ("name", "pool", "tags", *OF_BOTH)
+OF_AN_ASSET = ("name", "deps", "pool", "op_tags", *OF_BOTH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,9 @@ class OpDefinition:
     tags: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     retry_policy: RetryPolicy | None = None
+    crash_retries: int | None = None
+    timeout: float | None = None
+    max_wait: float | None = None
     queue: str = "default"
     description: str = ""
     takes_context: bool = False
@@ -103,14 +109,23 @@ def op(
     pool: str | Mapping[str, int] | None = None,
     tags: Mapping[str, Any] | None = None,
     retry_policy: RetryPolicy | None = None,
+    crash_retries: int | None = None,
+    timeout: float | None = None,
+    max_wait: float | None = None,
     queue: str = "default",
     description: str | None = None,
     **others: Any,
 ) -> Any:
-    """Make an op of a function. `pool`: a name, or names with the slots it takes of each."""
+    """Make an op of a function. `pool`: a name, or names with the slots it takes of each.
+
+    An attempt that takes more than `timeout` seconds fails. So does the op when it waits for its slots for more than
+    `max_wait` seconds. `crash_retries`: how often it is tried again after a crash, before its `retry_policy` applies;
+    None: as often as the deployment says (CRASH_RETRIES).
+    """
 
     def decorate(fn: Callable[..., Any]) -> OpDefinition:
-        fields = _op_fields("op", fn, name, pool, tags, retry_policy, queue, description)
+        bounds = _Bounds(retry_policy, crash_retries, timeout, max_wait)
+        fields = _op_fields("op", fn, name, pool, tags, bounds, queue, description)
         take_others("op", f"op {fields['name']}", others, OF_AN_OP)
         return OpDefinition(**fields)
 
@@ -125,6 +140,9 @@ def asset(
     pool: str | Mapping[str, int] | None = None,
     op_tags: Mapping[str, Any] | None = None,
     retry_policy: RetryPolicy | None = None,
+    crash_retries: int | None = None,
+    timeout: float | None = None,
+    max_wait: float | None = None,
     queue: str = "default",
     description: str | None = None,
     **others: Any,
@@ -132,11 +150,12 @@ def asset(
     """Make an asset of a function.
 
     Each parameter besides the context names an upstream asset and receives its value. `deps` names
-    upstream assets that must come first but whose values are not passed.
+    upstream assets that must come first but whose values are not passed. The rest is as for an op.
     """
 
     def decorate(fn: Callable[..., Any]) -> AssetDefinition:
-        fields = _op_fields("asset", fn, name, pool, op_tags, retry_policy, queue, description)
+        bounds = _Bounds(retry_policy, crash_retries, timeout, max_wait)
+        fields = _op_fields("asset", fn, name, pool, op_tags, bounds, queue, description)
         where = f"asset {fields['name']}"
         take_others("asset", where, others, OF_AN_ASSET)
         if isinstance(deps, str) or not isinstance(deps, Iterable | None):
@@ -152,13 +171,34 @@ def asset(
     return decorate(compute_fn) if compute_fn is not None else decorate
 
 
+@dataclass(frozen=True)
+class _Bounds:
+    """How often and for how long an op may try, as its author wrote it."""
+
+    retry_policy: Any
+    crash_retries: Any
+    timeout: Any
+    max_wait: Any
+
+    def checked(self, where: str) -> dict[str, Any]:
+        """Raises DefinitionError."""
+        if not isinstance(self.retry_policy, RetryPolicy | None):
+            raise DefinitionError(f"{where}: retry_policy {self.retry_policy!r} is not allowed: use a RetryPolicy.")
+        return {
+            "retry_policy": self.retry_policy,
+            "crash_retries": checked_count(self.crash_retries, f"{where}: crash_retries", system_tags.MOST_RETRIES),
+            "timeout": checked_seconds(self.timeout, f"{where}: timeout"),
+            "max_wait": checked_seconds(self.max_wait, f"{where}: max_wait"),
+        }
+
+
 def _op_fields(
     what: str,
     fn: Callable[..., Any],
     name: str | None,
     pool: Any,
     tags: Mapping[str, Any] | None,
-    retry_policy: RetryPolicy | None,
+    bounds: _Bounds,
     queue: str,
     description: str | None,
 ) -> dict[str, Any]:
@@ -177,8 +217,6 @@ def _op_fields(
         pools = limits.weights(pool)
     except limits.InvalidLimit as error:
         raise DefinitionError(f"{where}: {error}") from error
-    if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
-        raise DefinitionError(f"{where}: retry_policy {retry_policy!r} is not allowed: use a RetryPolicy.")
     checked_queue(queue, f"{where}: queue")
     takes_context, inputs, optional = _parameters(fn, where)
     return {
@@ -187,7 +225,7 @@ def _op_fields(
         "pools": pools,
         "tags": checked,
         "priority": _op_priority(checked, where),
-        "retry_policy": retry_policy,
+        **bounds.checked(where),
         "queue": queue,
         "description": checked_description(description, fn, where),
         "takes_context": takes_context,

@@ -5,10 +5,11 @@ nothing is changed. What changes a waiting candidate, a hold or a gate happens a
 lock comes before any row; after it come holds, then ops. `start` needs no desk: its op has its slots.
 """
 
-from runs.transitions.canceling import cancel_run
-from runs.transitions.ending import complete, give_back, op_died, op_expired
+from runs.transitions.canceling import cancel_run, cancel_runs, stop_overdue
+from runs.transitions.ending import complete, give_back, note_late, op_died, op_expired
+from runs.transitions.giving_up import give_up, op_waited_too_long, run_waited_too_long
 from runs.transitions.line import op_holder, return_admitted, run_holder, set_priority
-from runs.transitions.retrying import retry_due
+from runs.transitions.retrying import retry_due, retry_now
 from runs.transitions.starting import Attempt, admit_ops, start, start_runs
 
 __all__ = [  # noqa: RUF022  in life order
@@ -22,8 +23,15 @@ __all__ = [  # noqa: RUF022  in life order
     "give_back",
     "op_died",
     "op_expired",
+    "note_late",
+    "op_waited_too_long",
+    "run_waited_too_long",
     "retry_due",
+    "retry_now",
+    "give_up",
     "return_admitted",
     "cancel_run",
+    "cancel_runs",
+    "stop_overdue",
     "set_priority",
 ]

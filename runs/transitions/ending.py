@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 from pools import claims
 from pools.claims import Desk, Grant
-from pools.claims.lock import marks, moment, rows, run, stamp
+from pools.claims.lock import clock_time, marks, moment, rows, run, stamp
 from runs import admission, graph, plans, retry, states
 from runs.transitions.line import UNFINISHED, ask, ask_again, op_holder, run_holder, tell
 from runs.transitions.retrying import put_back
-from runs.verdict import Verdict
+from runs.verdict import CRASHED, FAILED, GIVEN_BACK, LATE, LOST, STOPPED, Verdict
 
 
 def complete(op_id: int, token: int, verdict: Verdict) -> bool:
@@ -41,8 +44,9 @@ def give_back(op_id: int, token: int) -> bool:
             return False
         desk.release(op.holder, token)
         if op.run_state == states.CANCELING:
-            _end_attempt(desk, op, token, Verdict.canceled())
+            _end_attempt(desk, op, token, _stopped(op))
             return True
+        _note_end(desk, op, token, GIVEN_BACK, "its worker was being stopped")
         run(
             "UPDATE runs_op SET state = 'ready', attempt = attempt - 1, token = NULL, started_at = NULL,"
             " admitted_at = NULL, worker_id = NULL, pid = NULL WHERE id = %s AND token = %s AND state = 'running'",
@@ -67,24 +71,47 @@ def op_expired(desk: Desk, grant: Grant) -> None:
     ask_again(desk, [(*op[:4], moment(op[4])) for op in returned])
     op = None if returned else _running(grant.id, grant.token)
     if op is not None:
-        _end_attempt(desk, op, grant.token, _verdict_on_lost(op, "lost its worker: the lease ran out"))
+        _end_attempt(desk, op, grant.token, _verdict_on_lost(op, "lost its worker: the lease ran out", LOST))
 
 
-def op_died(op_id: int, token: int, reason: str) -> bool:
-    """The process of a running op is gone. The attempt failed with `reason`. False: fenced."""
+def op_died(op_id: int, token: int, reason: str, cause: str = CRASHED) -> bool:
+    """The process of a running op is gone. The attempt failed with `reason`. False: fenced.
+
+    A crash has a budget of its own, as it need not be the op's fault: while some of it is left, the op is tried again
+    at once, from its place in line. Then its retry policy applies, as it does when we killed it for its `cause`.
+    """
     with claims.desk() as desk:
         op = _running(op_id, token)
         if op is None:
             return False
         desk.release(op.holder, token)
-        _end_attempt(desk, op, token, _verdict_on_lost(op, reason))
+        _end_attempt(desk, op, token, _verdict_on_lost(op, reason, cause))
     return True
 
 
-def _verdict_on_lost(op: _RunningOp, reason: str) -> Verdict:
+def note_late(op_id: int, attempt: int, text: str) -> None:
+    """Record that an attempt which had been fenced spoke all the same, and that it was refused."""
+    run(
+        "INSERT INTO runs_opevent (op_id, attempt, kind, at, text)"
+        " SELECT id, %s, %s, %s, %s FROM runs_op WHERE id = %s",
+        [attempt, LATE, stamp(clock_time()), text, op_id],
+    )
+
+
+def _verdict_on_lost(op: _RunningOp, reason: str, cause: str) -> Verdict:
     if op.run_state == states.CANCELING:
-        return Verdict.canceled(reason)
-    return Verdict.failure(reason, retry.delay_before_next(op.plan.by_key[op.key].retry, op.attempt))
+        return _stopped(op, reason)
+    spec = op.plan.by_key[op.key]
+    if cause in (CRASHED, LOST) and retry.forgives_crash(op.crashes, spec.crash_retries, settings.CRASH_RETRIES):
+        return Verdict.crash(reason, cause)
+    return Verdict.failure(reason, retry.delay_before_next(spec.retry, op.attempt - op.crashes), cause)
+
+
+def _stopped(op: _RunningOp, reason: str = "") -> Verdict:
+    """What becomes of an op whose run is being stopped: by a person, or because its time is over."""
+    if op.run_error:
+        return Verdict.failure(f"its run {op.run_error}", cause=STOPPED)
+    return Verdict.canceled(reason or "canceled")
 
 
 @dataclass(frozen=True)
@@ -95,9 +122,11 @@ class _RunningOp:
     run_id: int
     key: str
     attempt: int
+    crashes: int
     priority: int
     ready_at: datetime
     run_state: str
+    run_error: str
     run_priority: int
     held_by_run: tuple[str, ...]  # pools
     plan: graph.Plan
@@ -111,7 +140,8 @@ class _RunningOp:
 def _running(op_id: int, token: int) -> _RunningOp | None:
     """The op, if it runs under this token. Under the lock, so it stays so until we move it."""
     found = rows(
-        "SELECT o.id, o.run_id, o.key, o.attempt, o.priority, o.ready_at, r.state, r.priority, r.pools_held, r.plan_id,"
+        "SELECT o.run_id, o.key, o.attempt, o.crashes, o.priority, o.ready_at, r.state, r.error, r.priority,"
+        " r.pools_held, r.plan_id,"
         f" EXISTS (SELECT 1 FROM runs_op u WHERE u.run_id = o.run_id AND u.state IN ({UNFINISHED}) AND u.id <> o.id)"
         " FROM runs_op o JOIN runs_run r ON r.id = o.run_id"
         " WHERE o.id = %s AND o.token = %s AND o.state = 'running'",
@@ -119,15 +149,19 @@ def _running(op_id: int, token: int) -> _RunningOp | None:
     )
     if not found:
         return None
-    _, run_id, key, attempt, priority, ready_at, run_state, run_priority, held, plan_id, others = found[0]
+    run_id, key, attempt, crashes, priority, ready_at, run_state, run_error, run_priority, held, plan_id, others = (
+        found[0]
+    )
     return _RunningOp(
         op_id,
         run_id,
         key,
         attempt,
+        crashes,
         priority,
         moment(ready_at),
         run_state,
+        run_error,
         run_priority,
         tuple(json.loads(held)),
         plans.load(plan_id),
@@ -138,12 +172,14 @@ def _running(op_id: int, token: int) -> _RunningOp | None:
 def _end_attempt(desk: Desk, op: _RunningOp, token: int, verdict: Verdict) -> None:
     """Write a verdict and what follows from it. The op's slots have been given back."""
     if op.run_state == states.CANCELING and verdict.state == states.UP_FOR_RETRY:
-        verdict = Verdict.canceled(verdict.error)
+        verdict = _stopped(op, verdict.error)
+    if verdict.state != states.SUCCESS:
+        _note_end(desk, op, token, verdict.cause or FAILED, verdict.error)
     retry_at = None if verdict.retry_in is None else desk.now + timedelta(seconds=verdict.retry_in)
     run(
-        "UPDATE runs_op SET state = %s, ended_at = %s, error = %s, retry_at = %s, pid = NULL"
+        "UPDATE runs_op SET state = %s, ended_at = %s, error = %s, retry_at = %s, crashes = crashes + %s, pid = NULL"
         " WHERE id = %s AND token = %s AND state = 'running'",
-        [verdict.state, stamp(desk.now), verdict.error, stamp(retry_at), op.id, token],
+        [verdict.state, stamp(desk.now), verdict.error, stamp(retry_at), int(verdict.forgiven), op.id, token],
     )
     if verdict.output is not None:
         run("INSERT INTO runs_opoutput (op_id, body) VALUES (%s, %s)", [op.id, verdict.output])
@@ -152,12 +188,21 @@ def _end_attempt(desk: Desk, op: _RunningOp, token: int, verdict: Verdict) -> No
         ready = _ready_downstream(desk, op)
         ask(desk, op.run_id, op.run_priority, op.held_by_run, op.plan, ready, desk.now)
     elif verdict.state == states.FAILURE:
-        _skip_downstream(desk, op)
+        skip_downstream(desk, op.run_id, op.plan, op.key)
     elif verdict.state == states.UP_FOR_RETRY and not verdict.retry_in:
-        put_back(desk, [op.id])
+        put_back(desk, [op.id], keep_place=verdict.forgiven)
     if not (op.others and verdict.state == states.SUCCESS) and verdict.state != states.UP_FOR_RETRY:
-        end_run_if_over(desk, op.run_id, op.run_state)
+        end_if_over(desk, [op.run_id], op.run_state, op.run_error)
     tell(desk, op.run_id)
+
+
+def _note_end(desk: Desk, op: _RunningOp, token: int, cause: str, text: str) -> None:
+    """Keep how an attempt ended that did not succeed: the op's row forgets it with the next one."""
+    run(
+        "INSERT INTO runs_opevent (op_id, attempt, kind, started_at, at, text)"
+        " SELECT id, attempt, %s, started_at, %s, %s FROM runs_op WHERE id = %s AND token = %s AND state = 'running'",
+        [cause, stamp(desk.now), text, op.id, token],
+    )
 
 
 def _ready_downstream(desk: Desk, op: _RunningOp) -> list[tuple[int, str, int]]:
@@ -179,25 +224,47 @@ def _ready_downstream(desk: Desk, op: _RunningOp) -> list[tuple[int, str, int]]:
     )
 
 
-def _skip_downstream(desk: Desk, op: _RunningOp) -> None:
-    keys = op.plan.all_downstream(op.key)
+def skip_downstream(desk: Desk, run_id: int, plan: graph.Plan, key: str) -> None:
+    """What can't run any more, as an op failed, is skipped."""
+    keys = plan.all_downstream(key)
     if keys:
         run(
             "UPDATE runs_op SET state = 'skipped', ended_at = %s"
             f" WHERE run_id = %s AND state = 'pending' AND key IN ({marks(keys)})",
-            [stamp(desk.now), op.run_id, *keys],
+            [stamp(desk.now), run_id, *keys],
         )
 
 
-def end_run_if_over(desk: Desk, run_id: int, run_state: str) -> None:
-    """End the run with its last op: everything it holds is free, whatever the end."""
-    if rows(f"SELECT 1 FROM runs_op WHERE run_id = %s AND state IN ({UNFINISHED}) LIMIT 1", [run_id]):
+def end_if_over(desk: Desk, run_ids: Sequence[int], run_state: str, run_error: str) -> None:
+    """End those of the runs that have ended with their last op: everything they hold is free, whatever the end."""
+    these = f"run_id IN ({marks(run_ids)})"
+    unfinished = rows(f"SELECT DISTINCT run_id FROM runs_op WHERE {these} AND state IN ({UNFINISHED})", run_ids)
+    if len(unfinished) == len(run_ids):
         return
-    found = {state for (state,) in rows("SELECT DISTINCT state FROM runs_op WHERE run_id = %s", [run_id])}
-    state = graph.outcome(found, cancel_requested=run_state == states.CANCELING)
+    found: dict[int, set[str]] = {}
+    for run_id, state in rows(f"SELECT DISTINCT run_id, state FROM runs_op WHERE {these}", run_ids):
+        found.setdefault(run_id, set()).add(state)
+    for (run_id,) in unfinished:
+        del found[run_id]
+    ended: dict[str, list[int]] = {}
+    for run_id, op_states in found.items():
+        state = graph.outcome(op_states, cancel_requested=run_state == states.CANCELING)
+        ended.setdefault(states.FAILURE if run_error else state, []).append(run_id)
+    for state, ids in ended.items():
+        end_runs(desk, ids, state)
+
+
+def end_runs(desk: Desk, run_ids: Sequence[int], state: str) -> None:
+    """End runs of which no op is left.
+
+    One that failed is executed again if it has retries of its own left: the clock sees to it.
+    """
     run(
-        "UPDATE runs_run SET state = %s, ended_at = %s WHERE id = %s AND state IN ('canceling', 'queued', 'started')",
-        [state, stamp(desk.now), run_id],
+        "UPDATE runs_run SET state = %s, ended_at = %s, deadline = NULL,"
+        " retry_at = CASE WHEN %s = 'failure' AND retries_left > 0 THEN %s ELSE NULL END"
+        f" WHERE id IN ({marks(run_ids)}) AND state IN ('canceling', 'queued', 'started')",
+        [state, stamp(desk.now), state, stamp(desk.now), *run_ids],
     )
-    desk.release_all(run_holder(run_id))
-    desk.close_gates(admission.run_family(run_id))
+    desk.release_all(*map(run_holder, run_ids))
+    for run_id in run_ids:
+        desk.close_gates(admission.run_family(run_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pools import claims
 from pools.claims import Desk
@@ -48,6 +48,7 @@ def ask(
                 run_priority + priority,
                 since,
                 admission.op_needs(run_id, plan, plan.by_key[key], held_by_run),
+                until=_until(desk, plan.by_key[key]),
             )
             for op_id, key, priority in ready
         ]
@@ -64,11 +65,17 @@ def ask_again(desk: Desk, ops: Sequence[tuple[int, str, int, int, datetime]]) ->
     asks = []
     for op_id, key, priority, run_id, since in sorted(ops):
         run_priority, held, plan = of_run[run_id]
-        needs = admission.op_needs(run_id, plan, plan.by_key[key], held)
-        asks.append(claims.Ask(op_holder(op_id), run_priority + priority, since, needs))
+        spec = plan.by_key[key]
+        needs = admission.op_needs(run_id, plan, spec, held)
+        asks.append(claims.Ask(op_holder(op_id), run_priority + priority, since, needs, until=_until(desk, spec)))
     desk.ask(asks)
     for run_id in run_ids:
         tell(desk, run_id)
+
+
+def _until(desk: Desk, spec: graph.OpSpec) -> datetime | None:
+    """When an op that gets in line now will have waited for too long. It has not waited while it ran."""
+    return None if spec.max_wait is None else desk.now + timedelta(seconds=spec.max_wait)
 
 
 def return_admitted(desk: Desk, queue: str, count: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -12,8 +13,8 @@ from django.db import transaction
 
 from pools import claims
 from pools.claims import Desk, Grant
-from pools.claims.lock import clock_sql, rows, seconds, stamp, table
-from runs import admission, graph, in_force, plans, tickets
+from pools.claims.lock import clock_sql, rows, run, seconds, stamp, table
+from runs import admission, graph, in_force, plans, system_tags, tickets
 from runs.transitions.line import UNFINISHED, ask, op_holder, tell
 
 
@@ -28,7 +29,9 @@ def start_runs(desk: Desk, grants: Sequence[Grant]) -> None:
             [stamp(desk.now), json.dumps(pools), grant.id],
         )
         for plan_id, priority, tags in started:
-            _count_in(desk, grant, entering, tags)
+            told = json.loads(tags) if isinstance(tags, str) else tags
+            _count_in(desk, grant, entering, told)
+            _set_deadline(desk, grant.id, told)
             roots = rows(
                 "UPDATE runs_op SET state = 'ready', ready_at = %s"
                 f" WHERE run_id = %s AND state = 'pending' AND waits_for = 0 AND state IN ({UNFINISHED})"
@@ -39,11 +42,19 @@ def start_runs(desk: Desk, grants: Sequence[Grant]) -> None:
             tell(desk, grant.id)
 
 
-def _count_in(desk: Desk, grant: Grant, entering: Sequence[admission.Rule], tags: Any) -> None:
+def _set_deadline(desk: Desk, run_id: int, tags: Mapping[str, str]) -> None:
+    """A run may say for how long it may be in progress; what is no number of seconds says nothing."""
+    limit = system_tags.as_seconds(tags.get(system_tags.MAX_RUNTIME))
+    if limit is not None:
+        deadline = desk.now + timedelta(seconds=limit)
+        run("UPDATE runs_run SET deadline = %s WHERE id = %s", [stamp(deadline), run_id])
+
+
+def _count_in(desk: Desk, grant: Grant, entering: Sequence[admission.Rule], tags: Mapping[str, str]) -> None:
     """A run that started from a lane of before is counted by the rules that are about to be in force, too."""
     if not entering:
         return
-    needs = admission.queue_needs(json.loads(tags) if isinstance(tags, str) else tags, entering)
+    needs = admission.queue_needs(tags, entering)
     missing = [need.gate for need in needs if need.gate.kind == "run_tag" and need.gate.key not in grant.gates]
     for gate_id in desk.open_gates(missing).values():
         desk.count_in(gate_id, [grant.holder])
@@ -73,6 +84,7 @@ class Attempt:
     run_id: int
     key: str
     number: int  # from 1
+    forgiven: int  # crashes among those before it that are not held against the op
     run_uid: str
     job: str
     tags: Mapping[str, str]  # the run's
@@ -95,16 +107,16 @@ def start(op_id: int, token: int, worker_id: int | None, pid: int) -> Attempt | 
         started = rows(
             f"UPDATE runs_op SET state = 'running', attempt = attempt + 1, started_at = {clock_sql()},"
             " worker_id = %s, pid = %s, ended_at = NULL, retry_at = NULL, error = ''"
-            " WHERE id = %s AND token = %s AND state = 'admitted' RETURNING run_id, key, attempt",
+            " WHERE id = %s AND token = %s AND state = 'admitted' RETURNING run_id, key, attempt, crashes",
             [seconds(0), worker_id, pid, op_id, token],
         ) or rows(
-            "SELECT run_id, key, attempt FROM runs_op"
+            "SELECT run_id, key, attempt, crashes FROM runs_op"
             " WHERE id = %s AND token = %s AND state = 'running' AND worker_id = %s AND pid = %s",
             [op_id, token, worker_id, pid],
         )
         if not started:
             return None
-        run_id, key, number = started[0]
+        run_id, key, number, forgiven = started[0]
         uid, job, tags, params, plan_id, plan = rows(
             "SELECT r.uid, r.job, r.tags, r.params, p.id, p.body"
             " FROM runs_run r JOIN runs_plan p ON p.id = r.plan_id WHERE r.id = %s",
@@ -112,5 +124,15 @@ def start(op_id: int, token: int, worker_id: int | None, pid: int) -> Attempt | 
         )[0]
         transaction.on_commit(lambda: tickets.announce({"runs", f"run:{run_id}"}))
     return Attempt(
-        op_id, token, run_id, key, number, uid, job, json.loads(tags), json.loads(params), plans.read(plan_id, plan)
+        op_id,
+        token,
+        run_id,
+        key,
+        number,
+        forgiven,
+        uid,
+        job,
+        json.loads(tags),
+        json.loads(params),
+        plans.read(plan_id, plan),
     )

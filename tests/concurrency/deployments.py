@@ -99,10 +99,10 @@ class Deployment:
         self.database_url, self.folder = database_url, folder
         self.processes: list[Process] = []
 
-    def worker(self, count: int = 2, grace: float = 0.0) -> Process:
+    def worker(self, count: int = 2, grace: float = 0.0, env: Mapping[str, str] | None = None) -> Process:
         """A launcher with so many workers, once they are counted as alive and their processes are known."""
         known = list(Worker.objects.values_list("id", flat=True))
-        process = self._start("worker", "--count", str(count), "--grace", str(grace))
+        process = self._start("worker", "--count", str(count), "--grace", str(grace), env=env)
         born = Worker.objects.filter(pid__isnull=False).exclude(pk__in=known)
         wait_for(
             lambda: born.count() == count or process.process.poll() is not None,
@@ -115,8 +115,8 @@ class Deployment:
     def clock(self) -> Process:
         return self._start("clock")
 
-    def _start(self, *command: str) -> Process:
-        self.processes.append(Process(*command, database_url=self.database_url))
+    def _start(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
+        self.processes.append(Process(*command, database_url=self.database_url, env=env))
         return self.processes[-1]
 
     def launch(self, name: str, **how: object) -> Run:

@@ -11,8 +11,9 @@ from django.db.utils import OperationalError
 from pools import claims
 from pools.models import Hold
 from runs import transitions, workforce
-from runs.launcher import Child
+from runs.heartbeat import Child
 from runs.models import Op, Worker
+from runs.worker import LastWords
 from tests.builders import started_run, state_of, the_op, workers
 from tests.concurrency.test_stopping_fenced_work import OneProcess, process  # noqa: F401  a fixture
 
@@ -66,7 +67,7 @@ def test_a_dead_worker_that_can_not_be_counted_out_costs_the_living_no_lease(
 ) -> None:
     launcher, living, _ = one_lives_one_died
     other = Worker.objects.latest("id")
-    launcher._dead = [(Child(NOT_THERE, other.pk, other.queue, 0.0), "signal 9")]
+    launcher._dead = [(Child(NOT_THERE, other.pk, other.queue, 0.0, LastWords()), "signal 9")]
 
     seen: list[datetime] = []
 
@@ -92,11 +93,11 @@ def test_while_many_are_counted_out_the_living_are_renewed_again(
 
     def waits_long(*_: Any) -> None:
         seen.append(lease_of(living))
-        launcher._renewed_at -= 60
+        launcher.ops._renewed_at -= 60
         Hold.objects.update(lease_until=claims.clock_time() + SOON)
 
     monkeypatch.setattr(transitions, "op_died", waits_long)
     for reason in ("a first one", "a second one"):
-        launcher._fail(dead, reason)
+        launcher.ops.fail(dead, reason)
     assert len(seen) == 2
     assert min(seen) > claims.clock_time() + 3 * SOON

@@ -80,7 +80,7 @@ def test_an_op_that_ends_its_process_fails_at_once(deployment):
         ended = time.monotonic()
         ends(run, "failure")
         assert seconds_since(ended) < 2.0
-        assert the_op(run).error == "its process died"
+        assert the_op(run).error == "its process died (exit status 0)"
 
 
 def test_a_job_of_somebody_else_on_the_queue_ends_no_worker(deployment):
@@ -103,7 +103,7 @@ def test_a_killed_worker_takes_its_op_with_it_and_is_replaced(deployment):
     worker = Worker.objects.get(pk=the_op(run).worker_id)
     os.kill(worker.pid, signal.SIGKILL)
     ends(run, "failure", AT_ONCE)
-    assert the_op(run).error == "lost its worker (signal 9)"
+    assert the_op(run).error == "lost its worker (signal 9, SIGKILL)"
     wait_for(lambda: not is_there(horse), "the op's process outlives its worker", AT_ONCE)
     wait_for(lambda: Worker.objects.filter(pid__isnull=False).count() == 2, "no worker takes its place", AT_ONCE)
     assert not Worker.objects.filter(pk=worker.pk).exists()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from runs import recover, transitions
-from runs.launcher import Child, Launcher
+from runs.heartbeat import Child, Heartbeat
+from runs.launcher import Launcher
 from runs.models import Op, Worker
 from runs.verdict import Verdict
+from runs.worker import LastWords
 from tests.builders import admitted_op, end, lapse
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,12 +26,21 @@ class OneProcess(Launcher):
     def __init__(self, worker: Worker) -> None:
         super().__init__({}, grace=0.0)
         self.id = worker.launcher
-        self.children = {os.getpid(): Child(os.getpid(), worker.pk, worker.queue, 0.0)}
-        self.before_renewal = lambda: None
+        self.children[os.getpid()] = Child(os.getpid(), worker.pk, worker.queue, 0.0, LastWords())
+        self.before_renewal: Callable[[], object] = lambda: None
+        self.ops = Watched(self)
+
+
+class Watched(Heartbeat):
+    """Something may happen between the look at a process and the renewal of its lease."""
+
+    def __init__(self, launcher: OneProcess) -> None:
+        super().__init__(launcher.children, launcher._patiently, launcher._rejoin)
+        self._launcher = launcher
 
     def _is_alive(self, op: Op) -> bool:
         alive = super()._is_alive(op)
-        self.before_renewal()
+        self._launcher.before_renewal()
         return alive
 
 
@@ -66,7 +77,7 @@ def test_an_op_that_ends_while_leases_are_renewed_is_not_killed(running: tuple[O
     """It was read as running and has no lease a moment later: its process still has its ticket to see to."""
     launcher, op = running
     launcher.before_renewal = lambda: transitions.complete(op.pk, op.token or 0, Verdict.success())
-    launcher._beat()
+    launcher.ops.beat()
     assert is_there(process)
 
 
@@ -75,10 +86,10 @@ def test_an_op_that_was_fenced_is_killed_when_it_has_not_ended_by_itself(
 ) -> None:
     launcher, op = running
     launcher.before_renewal = lambda: transitions.op_died(op.pk, op.token or 0, "its lease ran out")
-    monkeypatch.setattr("runs.launcher.URGENT", 0.0)
-    launcher._beat()
+    monkeypatch.setattr("runs.heartbeat.URGENT", 0.0)
+    launcher.ops.beat()
     launcher.before_renewal = lambda: None
-    launcher._beat()
+    launcher.ops.beat()
     assert not is_there(process)
 
 
@@ -87,12 +98,12 @@ def test_an_op_whose_lease_ran_out_between_two_beats_is_killed(
 ) -> None:
     """The clock was first, and the op is tried again elsewhere, perhaps: two attempts at once would be one too many."""
     launcher, op = running
-    monkeypatch.setattr("runs.launcher.URGENT", 0.0)
-    launcher._beat()
+    monkeypatch.setattr("runs.heartbeat.URGENT", 0.0)
+    launcher.ops.beat()
     lapse(op)
     assert recover.expire_leases() == 1
-    launcher._beat()
-    launcher._beat()
+    launcher.ops.beat()
+    launcher.ops.beat()
     assert not is_there(process)
 
 
@@ -100,7 +111,7 @@ def test_an_op_that_ended_between_two_beats_is_left_to_finish_in_peace(
     running: tuple[OneProcess, Op], process: int
 ) -> None:
     launcher, op = running
-    launcher._beat()
+    launcher.ops.beat()
     end(op)
-    launcher._beat()
+    launcher.ops.beat()
     assert is_there(process)

@@ -50,6 +50,7 @@ class Op:
     since: int = 0
     asked: int = 0
     attempt: int = 0
+    crashes: int = 0
 
     @property
     def name(self) -> str:

@@ -67,7 +67,7 @@ class Engine:
         run, key = name.split(".")
         (text,) = [text for text in self.jobs[run].ops if text.key == key]
         policy = retry.RetryPolicy(text.retries, story.RETRY_DELAY if text.later else None)
-        builders.end(op, Verdict.failure("it broke", retry.delay_before_next(policy, op.attempt)))
+        builders.end(op, Verdict.failure("it broke", retry.delay_before_next(policy, op.attempt - op.crashes)))
 
     def stops(self, name: str) -> None:
         builders.end(self._started(name), Verdict.canceled())

@@ -17,7 +17,7 @@ Every line that is not indented is an event:
     refused EVENT          the verb says no, and nothing has changed
 
 RULE is key=value, key, or each key. OP is `a b c [on POOL[*N] + POOL...] [after KEY...] [priority N] [key=value]
-[queue Q] [retries N [later]]`; several keys share what follows. A launch without ops has one op, x.
+[queue Q] [retries N [later]] [crashes N]`; several keys share what follows. A launch without ops has one op, x.
 
 Indented lines say what is seen after the event. Each of the first three is complete: whoever is not named in it
 does not run, wait, or retry. A line that is not there says nothing.
@@ -44,7 +44,7 @@ from tests.conformance.built import BUILT, PARTS
 from tests.conformance.story import JobText, OpText, TagRule
 
 DEFAULT_WORKERS = 20
-WORDS = ("on", "after", "priority", "queue", "retries")
+WORDS = ("on", "after", "priority", "queue", "retries", "crashes")
 
 
 class NotUnderstood(ValueError):
@@ -244,6 +244,8 @@ def _ops(words: list[str]) -> Iterator[OpText]:
             said["queue"] = word
         elif part == "retries" and "=" not in word:
             said.update({"later": True} if word == "later" else {"retries": int(word)})
+        elif part == "crashes" and "=" not in word:
+            said["crashes"] = number(word)
         elif word != "+":
             key, is_tag, value = word.partition("=")
             assert is_tag, f"{word} is no tag"

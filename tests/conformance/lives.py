@@ -127,7 +127,7 @@ class Lives:
 
     def fails(self, name: str) -> None:
         op = self._stop(name)
-        if op.attempt > op.text.retries:
+        if op.attempt - op.crashes > op.text.retries:
             op.state = "failure"
             self._skip_after(op)
         elif op.run.state == "canceling":
@@ -159,8 +159,14 @@ class Lives:
 
     def dies(self, name: str) -> None:
         """The process of a running op is gone: the attempt failed."""
-        if self.ops[name].run.state == "canceling":
+        op = self.ops[name]
+        if op.run.state == "canceling":
             self.stops(name)
+        elif op.crashes < op.text.crashes:
+            self._stop(name)
+            op.crashes += 1
+            self._return(op)
+            self.decide()
         else:
             self.fails(name)
 

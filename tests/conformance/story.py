@@ -56,6 +56,7 @@ class OpText:
     queue: str = "default"
     retries: int = 0
     later: bool = False  # its retries wait until they are due
+    crashes: int = 0  # how many are not held against it
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def _node(op: OpText) -> Any:
         tags=op.tags,
         priority=op.priority,
         retry=retry,
+        crash_retries=op.crashes,
         queue=op.queue,
     )
 

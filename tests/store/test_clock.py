@@ -159,10 +159,10 @@ def test_an_expiry_that_fails_is_no_reason_to_leave_the_others(machine, monkeypa
     lapse(second)
     real = ending._verdict_on_lost
 
-    def fails_for_the_first(op_row, reason):
+    def fails_for_the_first(op_row, *why):
         if op_row.id == first.pk:
             raise OverflowError("date value out of range")
-        return real(op_row, reason)
+        return real(op_row, *why)
 
     with monkeypatch.context() as broken:
         broken.setattr(ending, "_verdict_on_lost", fails_for_the_first)

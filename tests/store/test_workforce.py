@@ -10,8 +10,10 @@ import pytest
 from pools import claims, sizing
 from pools.models import Gate
 from runs import recover, states, transitions, workforce
-from runs.launcher import Child, Launcher
+from runs.heartbeat import Child
+from runs.launcher import Launcher
 from runs.models import Worker
+from runs.worker import LastWords
 from tests.builders import (
     ADA,
     carry_out,
@@ -125,10 +127,10 @@ def test_a_worker_that_was_counted_and_never_born_is_counted_out_again(settings)
     born, missing = workers(2)
     launcher = Launcher({}, grace=0.0)
     launcher.id = born.launcher
-    launcher.children = {os.getpid(): Child(os.getpid(), born.pk, born.queue, 0.0)}
+    launcher.children[os.getpid()] = Child(os.getpid(), born.pk, born.queue, 0.0, LastWords())
     wait_for(lambda: workforce.lapsed() == [born.pk, missing.pk], "their leases do not run out")
     settings.LEASE_SECONDS = 15.0
-    launcher._beat()
+    launcher.ops.beat()
     assert workforce.lapsed() == [missing.pk]
 
 

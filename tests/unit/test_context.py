@@ -15,6 +15,7 @@ def context(kind=OpExecutionContext, attempt=1):
         job_name="nightly",
         op_key="load",
         attempt=attempt,
+        idempotency_key="abc:load",
         tags={"team": "growth"},
         op_tags={"kind": "heavy"},
         params={},

@@ -50,7 +50,7 @@ def test_what_only_describes_an_asset_has_no_effect():
         (
             "pools",
             "a",
-            "asset made: 'pools' is unknown; allowed: name, deps, pool, op_tags, retry_policy, queue, descr",
+            "asset made: 'pools' is unknown; allowed: name, deps, pool, op_tags, retry_policy, crash_retries,",
         ),
     ],
 )
@@ -65,7 +65,10 @@ def test_what_an_asset_can_not_have_is_named_with_what_to_use(argument, value, s
     [
         (lambda: dg.op(out=dict)(made), "op made: out is not supported: return one value."),
         (lambda: dg.op(ins={"a": 1})(made), "op made: ins is not supported: name its inputs as parameters."),
-        (lambda: dg.op(pols="a")(made), "op made: 'pols' is unknown; allowed: name, pool, tags, retry_policy, queue, "),
+        (
+            lambda: dg.op(pols="a")(made),
+            "op made: 'pols' is unknown; allowed: name, pool, tags, retry_policy, ",
+        ),
         (lambda: dg.job(config={"a": 1})(body), "job body: config is not supported: use params."),
         (lambda: dg.job(op_retry_policy=1)(body), "job body: op_retry_policy is not supported: give each op its own."),
         (lambda: dg.define_asset_job("nightly", config={"a": 1}), "job nightly: config is not supported: use params."),

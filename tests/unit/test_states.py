@@ -10,11 +10,13 @@ from runs import states
 
 RUN_MOVES = {
     ("queued", "started"),
+    ("queued", "failure"),
     ("queued", "canceled"),
     ("started", "canceling"),
     ("started", "success"),
     ("started", "failure"),
     ("started", "canceled"),
+    ("canceling", "failure"),
     ("canceling", "canceled"),
 }
 
@@ -23,6 +25,7 @@ OP_MOVES = {
     ("pending", "skipped"),
     ("pending", "canceled"),
     ("ready", "admitted"),
+    ("ready", "failure"),
     ("ready", "canceled"),
     ("admitted", "running"),
     ("admitted", "ready"),
@@ -33,6 +36,7 @@ OP_MOVES = {
     ("running", "ready"),
     ("running", "canceled"),
     ("up_for_retry", "ready"),
+    ("up_for_retry", "failure"),
     ("up_for_retry", "canceled"),
 }
 

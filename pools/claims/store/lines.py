@@ -148,13 +148,14 @@ def delete_lanes(lane_ids: Sequence[int]) -> None:
 def join(entries: Sequence[tuple[int, Ask, Needs, Account]]) -> None:
     """Put candidates in line: (lane, what was asked, needs at private gates, account) each."""
     run(
-        "INSERT INTO pools_waiter (lane_id, holder, priority, since, number, private, account) VALUES "
-        + ",".join(["(%s,%s,%s,%s,%s,%s,%s)"] * len(entries)),
+        "INSERT INTO pools_waiter (lane_id, holder, priority, since, number, private, account, give_up_at) VALUES "
+        + ",".join(["(%s,%s,%s,%s,%s,%s,%s,%s)"] * len(entries)),
         [
             value
             for lane_id, ask, private, account in entries
             for value in (
-                lane_id, ask.holder, ask.priority, stamp(ask.since), ask.number, json.dumps(private), account.to_json()
+                lane_id, ask.holder, ask.priority, stamp(ask.since), ask.number, json.dumps(private),
+                account.to_json(), stamp(ask.until),
             )
         ],
     )  # fmt: skip
@@ -172,6 +173,15 @@ def line(lane_id: int, most: int) -> list[KnownCandidate]:
 def by_holder(holders: Sequence[str]) -> list[KnownCandidate]:
     """Candidates that wait, by holder."""
     found = rows(f"SELECT {_WAITER} FROM pools_waiter WHERE holder IN ({marks(holders)})", list(holders))
+    return [_candidate(waiter) for waiter in found]
+
+
+def out_of_patience(now: datetime, most: int) -> list[KnownCandidate]:
+    """Candidates that have waited for too long."""
+    found = rows(
+        f"SELECT {_WAITER} FROM pools_waiter WHERE give_up_at <= %s ORDER BY give_up_at, number LIMIT %s",
+        [stamp(now), most],
+    )
     return [_candidate(waiter) for waiter in found]
 
 

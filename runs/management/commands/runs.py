@@ -1,8 +1,9 @@
-"""`manage.py runs`: list runs, look at one, cancel it, change its priority."""
+"""`manage.py runs`: list runs, look at one, cancel it, change its priority, see to an op that is to be tried again."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ LONGEST_LIST = 10_000
 
 
 class Command(PlainCommand):
-    help = "List runs, show one and why it waits, cancel it, or change its priority."
+    help = "List runs, show one and why it waits, cancel it, change its priority, or see to an op that failed."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -46,11 +47,19 @@ class Command(PlainCommand):
                 found.add_argument("priority", metavar="N", help="higher goes first")
             else:
                 self.add_json(found)
+        for name, summary in (
+            ("retry", "Try an op again at once that waits for its retry delay."),
+            ("give-up", "Try an op no more that waits for its retry delay: it has failed."),
+        ):
+            found = action(name, summary)
+            found.add_argument("uid", metavar="UID", help="a run's uid, or how it begins")
+            found.add_argument("op", metavar="OP", help="the op's step key")
+            self.add_json(found)
 
     def handle(self, *args: Any, **options: Any) -> None:
         schema.require_current()
         try:
-            getattr(self, f"_{options['action']}")(options)
+            getattr(self, f"_{options['action'].replace('-', '_')}")(options)
         except (queries.NoSuchRun, queries.Ambiguous) as error:
             raise refusal([str(error)]) from error
 
@@ -102,6 +111,7 @@ class Command(PlainCommand):
                     ("started", clock(run.started_at)),
                     ("ended", clock(run.ended_at)),
                     ("canceled by", run.canceled_by),
+                    ("error", run.error),
                     ("tags", _tags(run)),
                     ("params", ", ".join(f"{name}={value!r}" for name, value in run.params.items())),
                     ("waits", _reasons(why)),
@@ -129,6 +139,27 @@ class Command(PlainCommand):
             self.print_json({"run": run.uid, "state": run.state})
         else:
             self.stdout.write(f"run {run.uid}: {run.state}")
+
+    def _retry(self, options: dict[str, Any]) -> None:
+        self._step_in(options, transitions.retry_now)
+
+    def _give_up(self, options: dict[str, Any]) -> None:
+        self._step_in(options, transitions.give_up)
+
+    def _step_in(self, options: dict[str, Any], verb: Callable[[int, int, str], bool]) -> None:
+        run = queries.find(options["uid"])
+        view = queries.find_op(run, options["op"])
+        if view is None:
+            raise CommandError(f"run {run.short} has no op {options['op']!r}.")
+        op = view.op
+        if not verb(op.pk, op.attempt, operating_user()):
+            op.refresh_from_db()
+            raise CommandError(f"op {op.key} is {op.state}: it does not wait to be tried again.")
+        op.refresh_from_db()
+        if options["json"]:
+            self.print_json({"run": run.uid, "op": op.key, "state": op.state})
+        else:
+            self.stdout.write(f"op {op.key} of run {run.uid}: {op.state}")
 
     def _priority(self, options: dict[str, Any]) -> None:
         run = queries.find(options["uid"])
@@ -158,6 +189,7 @@ def _run(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "ended_at": run.ended_at,
         "canceled_by": run.canceled_by or None,
+        "error": run.error or None,
     }
 
 
