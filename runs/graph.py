@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -27,7 +27,8 @@ class OpSpec:
     """What one op of a run executes and needs, frozen at launch.
 
     `definition` is how the catalog finds the function: an asset's name, or a job's name and a step key.
-    `inputs` name the step keys that each parameter's value comes from (a list: a list of values);
+    `inputs` name the step keys that each parameter's value comes from (a list: a list of values), also keys of ops
+    that this run does not execute but reuses;
     `outside` are inputs from assets that this run does not execute: their last value is used.
     """
 
@@ -79,6 +80,17 @@ class Plan:
             if reached.intersection(op.upstream):
                 reached.add(op.key)
         return tuple(op.key for op in self.ops if op.key in reached and op.key != key)
+
+    def without(self, keys: Collection[str]) -> Plan:
+        """The plan of a run that does not execute these ops, as it has their values already."""
+        if not keys:
+            return self
+        ops = tuple(
+            replace(op, upstream=tuple(up for up in op.upstream if up not in keys))
+            for op in self.ops
+            if op.key not in keys
+        )
+        return Plan(ops, self.max_concurrent, self.tag_limits)
 
     def to_json(self) -> str:
         """The plan as text; equal plans give equal texts."""

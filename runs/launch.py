@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from pools import claims
@@ -13,6 +14,24 @@ from runs import admission, graph, in_force, params, plans, priority, states, sy
 from runs.catalog import Catalog, Job
 from runs.definitions import ALL, DefinitionError, checked_tags
 from runs.models import Op, Run, RunTag
+
+
+@dataclass(frozen=True)
+class Again:
+    """That a run executes another one again: `plan` is what it executes itself, `reused` what it takes as it is.
+
+    `reused` names the op whose success each is. `retry`: it is one of the parent's own retries, which are launched
+    once, whoever tries.
+    """
+
+    parent: Run
+    plan: graph.Plan
+    reused: Mapping[str, int]
+    retry: bool = False
+
+
+class NotDue(Exception):
+    """Somebody else was first to execute a run again. Nothing was written."""
 
 
 class CannotLaunch(ValueError):
@@ -55,11 +74,12 @@ def launch(
     tags: Mapping[str, Any] | None = None,
     priority: int | None = None,
     values: Mapping[str, Any] | None = None,
+    again: Again | None = None,
 ) -> Run:
     """Queue a run of a job; it starts at once if every limit has room. Every run goes through the queue.
 
     `tags` are added to the job's; `priority` is written as the tag for it. `values` are the params.
-    Raises CannotLaunch. One transaction: the run, its ops, its place in the queue.
+    Raises CannotLaunch; NotDue for a retry. One transaction: the run, its ops, its place in the queue.
     """
     errors: dict[str, str] = {}
     all_tags = dict(job.tags)
@@ -69,7 +89,7 @@ def launch(
         errors["tags"] = str(error)
     if priority is not None:
         all_tags[system_tags.PRIORITY] = str(priority)
-    plan = job.plan
+    plan = again.plan if again else job.plan
     if wrong := system_tags.errors(all_tags):
         errors["tags"] = "; ".join(wrong.values())
     errors |= _priority_errors(all_tags, max((abs(op.priority) for op in plan.ops), default=0))
@@ -83,6 +103,8 @@ def launch(
 
     plan_id = plans.keep(plan)
     with claims.desk() as desk:
+        if again and again.retry and not _is_due(again.parent):
+            raise NotDue
         run = Run.objects.create(
             uid=uuid.uuid4().hex,
             job=job.name,
@@ -94,21 +116,16 @@ def launch(
             launched_by=who[:150],
             door=door,
             queued_at=desk.now,
+            **_family(again, all_tags),
         )
         RunTag.objects.bulk_create([RunTag(run=run, key=key, value=value) for key, value in all_tags.items()])
+        executed = plan.by_key
         Op.objects.bulk_create(
             [
-                Op(
-                    run=run,
-                    key=op.key,
-                    rank=rank,
-                    queue=op.queue,
-                    asset=op.asset,
-                    state=states.PENDING,
-                    priority=op.priority,
-                    waits_for=len(op.upstream),
-                )
-                for rank, op in enumerate(plan.ops)
+                _pending(run, rank, executed[op.key])
+                if op.key in executed
+                else _reused(run, rank, op, again.reused[op.key] if again else None, desk.now)
+                for rank, op in enumerate(job.plan.ops)
             ],
             batch_size=500,
         )
@@ -120,6 +137,47 @@ def launch(
         desk.topics.update(("runs", f"run:{run.pk}"))
     run.refresh_from_db()
     return run
+
+
+def _pending(run: Run, rank: int, op: graph.OpSpec) -> Op:
+    return Op(
+        run=run,
+        key=op.key,
+        rank=rank,
+        queue=op.queue,
+        asset=op.asset,
+        state=states.PENDING,
+        priority=op.priority,
+        waits_for=len(op.upstream),
+    )
+
+
+def _reused(run: Run, rank: int, op: graph.OpSpec, source: int | None, now: datetime) -> Op:
+    """An op that has succeeded in an earlier run."""
+    return Op(
+        run=run,
+        key=op.key,
+        rank=rank,
+        queue=op.queue,
+        asset=op.asset,
+        state=states.SUCCESS,
+        reused_from=source,
+        ended_at=now,
+    )
+
+
+def _family(again: Again | None, tags: Mapping[str, str]) -> dict[str, Any]:
+    """What a run knows of those that it executes again, and of its own retries."""
+    retries = system_tags.as_retries(tags.get(system_tags.MAX_RETRIES)) or 0
+    if again is None:
+        return {"retries_left": retries}
+    left = again.parent.retries_left - 1 if again.retry else retries
+    return {"retries_left": left, "parent": again.parent, "root_id": again.parent.root_id or again.parent.pk}
+
+
+def _is_due(run: Run) -> bool:
+    """Take a run's retry: whoever comes next finds that it is taken. Under the admission lock."""
+    return bool(Run.objects.filter(pk=run.pk, retry_at__isnull=False).update(retry_at=None))
 
 
 def warnings(tags: Mapping[str, str], plan: graph.Plan | None = None) -> list[str]:

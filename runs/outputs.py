@@ -71,13 +71,19 @@ def unpack(body: str) -> Any:
 
 def of_run(run_id: int, keys: set[str]) -> dict[str, Any]:
     """The values that these ops of a run returned. Raises CannotLoad."""
-    found = OpOutput.objects.filter(op__run_id=run_id, op__key__in=keys).values_list("op__key", "body")
-    return dict.fromkeys(keys) | {key: unpack(body) for key, body in found}
+    found = dict(OpOutput.objects.filter(op__run_id=run_id, op__key__in=keys).values_list("op__key", "body"))
+    if missing := keys - found.keys():  # they returned None, or were not run again
+        reused = Op.objects.filter(run_id=run_id, key__in=missing, reused_from__isnull=False)
+        key_of = {source: key for source, key in reused.values_list("reused_from", "key") if source}
+        bodies = OpOutput.objects.filter(op_id__in=key_of).values_list("op_id", "body")
+        found |= {key_of[op_id]: body for op_id, body in bodies}
+    return dict.fromkeys(keys) | {key: unpack(body) for key, body in found.items()}
 
 
 def last_of_asset(name: str) -> Any:
     """The value of the last success of an asset, in whichever run. Raises CannotLoad if there is none."""
-    op = Op.objects.filter(asset=True, key=name, state=states.SUCCESS).order_by("-id").first()
+    made = Op.objects.filter(asset=True, key=name, state=states.SUCCESS, reused_from=None)
+    op = made.order_by("-id").first()
     if op is None:
         raise CannotLoad(f"asset {name} has no value yet and is not part of this run; launch it first")
     output = OpOutput.objects.filter(op=op).first()

@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet
 
 from pools import queries as pool_queries
 from pools.queries import Waiting
-from runs import admission, in_force, plans, states
+from runs import admission, graph, in_force, plans, states
 from runs.catalog import ASSET_JOB
 from runs.models import LogLine, Op, Run, RunQueue, TagRule, Worker
 from runs.tag_limits import TagLimit
@@ -155,11 +155,12 @@ def ops_of(run: Run) -> list[OpView]:
     return [
         OpView(
             op,
-            tuple(key for key in plan.by_key[op.key].upstream if key in unfinished),
+            tuple(key for key in spec.upstream if key in unfinished),
             why.get(op_holder(op.pk)),
-            plan.by_key[op.key].pools,
+            spec.pools,
         )
         for op in ops
+        for spec in (_spec(plan, op),)
     ]
 
 
@@ -168,9 +169,14 @@ def op(op_id: int) -> OpView | None:
     row = Op.objects.filter(pk=op_id).select_related("run").first()
     if row is None:
         return None
-    spec = plans.load(row.run.plan_id).by_key[row.key]
+    spec = _spec(plans.load(row.run.plan_id), row)
     done = Op.objects.filter(run=row.run_id, key__in=spec.upstream, state=states.SUCCESS).values_list("key", flat=True)
     return OpView(row, tuple(key for key in spec.upstream if key not in set(done)), None, spec.pools)
+
+
+def _spec(plan: graph.Plan, op: Op) -> graph.OpSpec:
+    """What an op is. One that is reused is not in the plan: its run does not execute it."""
+    return plan.by_key.get(op.key) or graph.OpSpec(op.key)
 
 
 def find_op(run: Run, key: str) -> OpView | None:

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from pools import claims
 from pools.claims import Grant
-from runs import relining, states, tickets, transitions, workforce
+from runs import reexecution, relining, states, tickets, transitions, workforce
 from runs.models import Op
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Findings:
     workers: int = 0
     leases: int = 0
     retries: int = 0
+    runs: int = 0  # that are executed again
     given_up: int = 0  # what waited or took for too long
     tickets: int = 0
     lanes: int = 0
@@ -61,6 +62,7 @@ class Clock:
         found.retries = transitions.retry_due()
         found.given_up = claims.lose_patience() + transitions.stop_overdue()
         found.tickets = reissue_lost_tickets()
+        found.runs = reexecution.retry_due()
         found.lanes = claims.drain() + relining.finish()
         if self._last_look - self._reserved > RESERVE_EVERY:
             claims.reserve(settings.RESERVE_AFTER)

@@ -150,7 +150,7 @@ def check_runs() -> None:
         known.add(f"run:{run.pk}")
         plan = plans.load(run.plan_id)
         assert tags[run.pk] == run.tags, f"run {run.pk}: its tags and the tags to find it by differ"
-        assert [op.key for op in ops[run.pk]] == [spec.key for spec in plan.ops]
+        assert [op.key for op in ops[run.pk] if op.reused_from is None] == [spec.key for spec in plan.ops]
         held_by_run = json.loads(run.pools_held)
         granularity = (
             now if run.state == states.QUEUED else admission.Granularity("op", dict.fromkeys(held_by_run, "run"))
@@ -198,6 +198,9 @@ def _check_op(
     waiter: Waiter | None,
     gates: dict[int, Gate],
 ) -> None:
+    if op.reused_from is not None:
+        assert (op.state, held, waiter) == (states.SUCCESS, {}, None), f"{op} is reused, not run"
+        return
     spec = plan.by_key[op.key]
     held_by_run = json.loads(run.pools_held)
     needs = {need.gate.key: need.slots for need in admission.op_needs(run.pk, plan, spec, held_by_run)}

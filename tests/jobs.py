@@ -366,3 +366,53 @@ def bounded():
     too_slow_and_content()
     too_slow_once()
     in_time()
+
+
+# --- runs that are executed again -------------------------------------------------------------------
+
+
+@dg.op
+def start_value() -> list[int]:
+    return [1, 2]
+
+
+@dg.op
+def no_value(values) -> None: ...
+
+
+@dg.op
+def breaks_in_the_first_run(context: dg.OpExecutionContext, values, nothing) -> int:
+    assert nothing is None
+    if not context.has_tag("dagster/parent_run_id"):
+        raise RuntimeError("not this time")
+    return sum(values)
+
+
+@dg.op
+def last_value(value) -> int:
+    return value + 1
+
+
+@dg.job
+def breaks_once():
+    values = start_value()
+    last_value(breaks_in_the_first_run(values, no_value(values)))
+
+
+@dg.job
+def one_raises():
+    raises()
+
+
+@dg.op
+def free() -> int:
+    return 1
+
+
+@dg.op(pool="api")
+def with_api(value) -> None: ...
+
+
+@dg.job
+def needs_api_last():
+    with_api(free())

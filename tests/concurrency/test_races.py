@@ -14,7 +14,7 @@ from pools import claims, sizing
 from pools.claims import Grant
 from pools.models import Hold, Pool, Waiter
 from pools.sizing import Author, Conflict
-from runs import recover, run_limits, states, transitions, workforce
+from runs import catalog, launch, recover, reexecution, run_limits, states, transitions, workforce
 from runs.models import Op, Run, Worker
 from runs.verdict import Verdict
 from tests.builders import (
@@ -251,6 +251,19 @@ def test_several_clocks_at_once_act_once():
     assert sum(in_threads(*[transitions.retry_due] * 3)) == 10
     found = list(Op.objects.values_list("state", flat=True))
     assert (found.count("failure"), found.count("running"), found.count("admitted")) == (10, 10, 10)
+
+
+def test_several_clocks_at_once_execute_a_run_again_once():
+    workers(10)
+    one_op = launch.find_job(catalog.current(), "one_op")
+    for _ in range(10):
+        failed = launched_run(one_op, tags={"dagster/max_retries": "3"})
+        (op_row,) = in_state(states.ADMITTED, failed)
+        start(op_row)
+        fail(op_row)
+    assert sum(in_threads(*[reexecution.retry_due] * 3)) == 10
+    assert Run.objects.count() == 20
+    assert Run.objects.exclude(parent=None).values("parent").distinct().count() == 10
 
 
 # --- about limits -----------------------------------------------------------------------------------

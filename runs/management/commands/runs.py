@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +14,7 @@ from django.core.management.base import CommandError, CommandParser
 from pools.claims import clock_time
 from pools.queries import Waiting
 from pools.reasons import Check
-from runs import priority, queries, schema, states, transitions
+from runs import launch, priority, queries, reexecution, schema, states, transitions
 from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
 from runs.models import Op, Run
 from runs.queries import OpView
@@ -47,6 +49,10 @@ class Command(PlainCommand):
                 found.add_argument("priority", metavar="N", help="higher goes first")
             else:
                 self.add_json(found)
+        found = action("reexecute", "Execute a run again that is over.")
+        found.add_argument("uid", metavar="UID", help="a run's uid, or how it begins")
+        found.add_argument("--from-failure", action="store_true", help="only what did not succeed; reuse the rest")
+        self.add_json(found)
         for name, summary in (
             ("retry", "Try an op again at once that waits for its retry delay."),
             ("give-up", "Try an op no more that waits for its retry delay: it has failed."),
@@ -139,6 +145,20 @@ class Command(PlainCommand):
             self.print_json({"run": run.uid, "state": run.state})
         else:
             self.stdout.write(f"run {run.uid}: {run.state}")
+
+    def _reexecute(self, options: dict[str, Any]) -> None:
+        run = queries.find(options["uid"])
+        try:
+            with redirect_stdout(sys.stderr):  # what modules print while they are loaded is not our result
+                made = reexecution.reexecute(
+                    run, who=operating_user(), door="cli", from_failure=options["from_failure"]
+                )
+        except launch.CannotLaunch as error:
+            raise refusal([f"{name}: {text}" if name else text for name, text in error.errors.items()]) from error
+        if options["json"]:
+            self.print_json(_run(made) | {"parent": run.uid})
+        else:
+            self.stdout.write(f"run {made.uid} executes run {run.short} again: {made.state}")
 
     def _retry(self, options: dict[str, Any]) -> None:
         self._step_in(options, transitions.retry_now)
