@@ -290,3 +290,24 @@ class Relining(models.Model):
 
     def __str__(self) -> str:
         return f"relining for {self.rule or ', '.join(self.pools)}"
+
+
+class BulkCancel(models.Model):
+    """Somebody cancels all runs of a filter: those launched up to `newest`, from there down to `before` so far."""
+
+    who = models.CharField(max_length=150)
+    group = models.CharField(max_length=20, blank=True)  # see queries.Filter
+    job = models.CharField(max_length=200, blank=True)
+    tag = models.CharField(max_length=701, blank=True)
+    newest = models.BigIntegerField()
+    before = models.BigIntegerField()  # runs with this id and above have been seen to
+    total = models.IntegerField()  # how many there were to cancel
+    canceled = models.IntegerField(default=0)
+    begun_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], name="bulk_cancels_that_go_on", condition=Q(ended_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.canceled} of {self.total} runs canceled by {self.who}"

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from pools import claims
 from pools.claims import Grant
-from runs import reexecution, relining, states, tickets, transitions, workforce
+from runs import bulk_cancel, reexecution, relining, states, tickets, transitions, workforce
 from runs.models import Op
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Clock:
         found.given_up = claims.lose_patience() + transitions.stop_overdue()
         found.tickets = reissue_lost_tickets()
         found.runs = reexecution.retry_due()
-        found.lanes = claims.drain() + relining.finish()
+        found.lanes = claims.drain() + relining.finish() + bulk_cancel.finish()
         if self._last_look - self._reserved > RESERVE_EVERY:
             claims.reserve(settings.RESERVE_AFTER)
             self._reserved = self._last_look

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError, CommandParser
 from pools.claims import clock_time
 from pools.queries import Waiting
 from pools.reasons import Check
-from runs import launch, priority, queries, reexecution, schema, states, transitions
+from runs import bulk_cancel, launch, priority, queries, reexecution, schema, states, transitions
 from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
 from runs.models import Op, Run
 from runs.queries import OpView
@@ -49,6 +49,11 @@ class Command(PlainCommand):
                 found.add_argument("priority", metavar="N", help="higher goes first")
             else:
                 self.add_json(found)
+        found = action("cancel-all", "Cancel all runs that are queued or in progress, or those of a filter.")
+        found.add_argument("--state", metavar="S", choices=("queued", "progress"), help="only queued, or in progress")
+        found.add_argument("--job", metavar="J", default="", help="only of this job; `assets` for runs without one")
+        found.add_argument("--tag", metavar="K[=V]", default="", help="only with this tag")
+        self.add_json(found)
         found = action("reexecute", "Execute a run again that is over.")
         found.add_argument("uid", metavar="UID", help="a run's uid, or how it begins")
         found.add_argument("--from-failure", action="store_true", help="only what did not succeed; reuse the rest")
@@ -145,6 +150,21 @@ class Command(PlainCommand):
             self.print_json({"run": run.uid, "state": run.state})
         else:
             self.stdout.write(f"run {run.uid}: {run.state}")
+
+    def _cancel_all(self, options: dict[str, Any]) -> None:
+        wanted = queries.Filter(options["state"] or "", options["job"], options["tag"])
+        row = bulk_cancel.begin(wanted, operating_user())
+        while row.ended_at is None:
+            if self.stderr.isatty():
+                self.stderr.write(f"\r{row.canceled} of {row.total} runs canceled", str, ending="")
+            bulk_cancel.step(row)
+            row.refresh_from_db()
+        if self.stderr.isatty():
+            self.stderr.write("\r\033[K", str, ending="")
+        if options["json"]:
+            self.print_json({"canceled": row.canceled})
+        else:
+            self.stdout.write(f"{row.canceled} runs canceled")
 
     def _reexecute(self, options: dict[str, Any]) -> None:
         run = queries.find(options["uid"])

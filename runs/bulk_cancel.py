@@ -1,0 +1,74 @@
+"""Cancels all runs of a filter, some hundred a transaction, the newest first.
+
+The newest first, so that the end of one does not start another that is about to be canceled. Whoever began it carries
+it out for a moment; the clock goes on with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from django.db.models import F, QuerySet
+
+from pools import claims
+from runs import states, transitions
+from runs.models import BulkCancel, Run
+from runs.queries import Filter
+
+BATCH = 250  # runs canceled in one transaction
+AT_ONCE = 1.0  # seconds that whoever asked for it carries it out himself
+
+
+def begin(wanted: Filter, who: str) -> BulkCancel:
+    """Cancel every run of a filter that is queued or in progress now. Returns how far it has got after a moment."""
+    found = _cancelable(wanted)
+    newest = found.order_by("-id").values_list("id", flat=True).first() or 0
+    now = claims.clock_time()
+    row = BulkCancel.objects.create(
+        who=who[:150],
+        group=wanted.group,
+        job=wanted.job,
+        tag=wanted.tag,
+        newest=newest,
+        before=newest + 1,
+        total=found.count(),
+        begun_at=now,
+    )
+    until = time.monotonic() + AT_ONCE
+    while step(row) and time.monotonic() < until:
+        row.refresh_from_db()
+    row.refresh_from_db()
+    return row
+
+
+def finish(enough: Callable[[], bool] = lambda: False) -> int:
+    """Go on with all that were begun, until `enough()`. Returns how many transactions it took."""
+    transactions = 0
+    while not enough() and (row := BulkCancel.objects.filter(ended_at=None).order_by("id").first()):
+        step(row)
+        transactions += 1
+    return transactions
+
+
+def step(row: BulkCancel) -> bool:
+    """Cancel the next runs. False: it has ended. Two at once do no harm: they count what each of them canceled."""
+    wanted = Filter(row.group, row.job, row.tag)
+    ids = list(_cancelable(wanted).filter(pk__lt=row.before).order_by("-id").values_list("id", flat=True)[:BATCH])
+    canceled = transitions.cancel_runs(ids, row.who) if ids else 0
+    mine = BulkCancel.objects.filter(pk=row.pk)
+    mine.update(canceled=F("canceled") + canceled)
+    if ids:
+        mine.filter(before__gt=ids[-1]).update(before=ids[-1])
+    else:
+        mine.filter(ended_at=None).update(ended_at=claims.clock_time())
+    return bool(ids)
+
+
+def going_on() -> BulkCancel | None:
+    """The one that is being carried out, for showing how far it has got."""
+    return BulkCancel.objects.filter(ended_at=None).order_by("id").first()
+
+
+def _cancelable(wanted: Filter) -> QuerySet[Run]:
+    return wanted.apply(Run.objects.filter(state__in=(states.QUEUED, states.STARTED)))
