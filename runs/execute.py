@@ -41,6 +41,7 @@ def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | N
         late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
         log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
         patiently(lambda: transitions.note_late(op_id, started.number, late))
+        outputs.discard(verdict.output)
         return None
     return verdict
 

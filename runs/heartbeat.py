@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 
@@ -165,6 +166,8 @@ class Heartbeat:
             if op.pid not in busy and self._is_alive(op):
                 log.warning("op %s: its lease was not renewed, it is stopped", op.pk)
                 self.kill(op)
+                text = "its lease was not renewed in time; its process was stopped"
+                self._patiently(partial(transitions.note_late, op.pk, op.attempt, text))
 
     def interrupt(self, op: Op) -> None:
         if self._is_alive(op):

@@ -19,9 +19,8 @@ from types import TracebackType
 
 from django.db import connection
 
-from runs import tickets
+from runs import tickets, transitions
 from runs.definitions.checks import storable
-from runs.models import LogLine
 from runs.transitions import Attempt
 
 LONGEST_LINE = 8_000  # characters; what is beyond is cut and counted
@@ -36,13 +35,14 @@ class Capture:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         self.logger = logging.getLogger("op")
-        self._lines: list[LogLine] = []
+        self._lines: list[tuple[datetime, str, str]] = []
         self._room = threading.Condition()
         self._handler = _Handler(self)
         self._streams: dict[int, _Stream] = {}
         self._wake_read, self._wake_write = -1, -1
         self._stopping = False
         self._pid = 0
+        self._is_late = False
 
     def start(self) -> None:
         sys.stdout.flush()
@@ -102,16 +102,7 @@ class Capture:
     def _append(self, at: datetime, level: str, text: str) -> None:
         if len(text) > LONGEST_LINE:
             text = f"{text[:LONGEST_LINE]}… ({len(text) - LONGEST_LINE} more characters)"
-        self._lines.append(
-            LogLine(
-                run_id=self.attempt.run_id,
-                op_id=self.attempt.op_id,
-                attempt=self.attempt.number,
-                at=at,
-                level=level,
-                text=storable(text),
-            )
-        )
+        self._lines.append((at, level, storable(text)))
 
     def _run(self) -> None:
         """The pump: read what is printed, and write lines once they have waited long enough."""
@@ -140,13 +131,22 @@ class Capture:
             self._room.notify_all()
         if not lines:
             return
+        of = self.attempt
         try:
-            LogLine.objects.bulk_create(lines, batch_size=200)
+            if not transitions.keep_log(of.run_id, of.op_id, of.token, of.number, lines):
+                self._refused()
+                return
         except Exception as error:  # whatever it is: the pump goes on, and the op too
             self._say_outside(f"{len(lines)} log lines of op {self.attempt.op_id} are lost: {error}")
             connection.close()
             return
         tickets.announce({f"log:{self.attempt.run_id}"})
+
+    def _refused(self) -> None:
+        """The attempt has been fenced: what it says does not count any more. That it spoke is recorded, once."""
+        if not self._is_late:
+            self._is_late = True
+            transitions.note_late(self.attempt.op_id, self.attempt.number, "what it logged came too late")
 
     def _say_outside(self, text: str) -> None:
         try:

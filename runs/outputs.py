@@ -53,6 +53,13 @@ def pack(value: Any, name: str) -> str | None:
     return json.dumps({"file": saved, "mac": _mac(saved, data)})
 
 
+def discard(body: str | None) -> None:
+    """Remove the file of an output that is not kept."""
+    name = json.loads(body).get("file") if body else None
+    if name:
+        storages["outputs"].delete(name)
+
+
 def unpack(body: str) -> Any:
     """The value behind an op's output. Raises CannotLoad: the file is gone, or is not ours."""
     stored = json.loads(body)

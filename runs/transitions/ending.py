@@ -11,11 +11,11 @@ from django.conf import settings
 
 from pools import claims
 from pools.claims import Desk, Grant
-from pools.claims.lock import clock_time, marks, moment, rows, run, stamp
+from pools.claims.lock import marks, moment, rows, run, stamp
 from runs import admission, graph, plans, retry, states
 from runs.transitions.line import UNFINISHED, ask, ask_again, op_holder, run_holder, tell
 from runs.transitions.retrying import put_back
-from runs.verdict import CRASHED, FAILED, GIVEN_BACK, LATE, LOST, STOPPED, Verdict
+from runs.verdict import CRASHED, FAILED, GIVEN_BACK, LOST, STOPPED, Verdict
 
 
 def complete(op_id: int, token: int, verdict: Verdict) -> bool:
@@ -87,15 +87,6 @@ def op_died(op_id: int, token: int, reason: str, cause: str = CRASHED) -> bool:
         desk.release(op.holder, token)
         _end_attempt(desk, op, token, _verdict_on_lost(op, reason, cause))
     return True
-
-
-def note_late(op_id: int, attempt: int, text: str) -> None:
-    """Record that an attempt which had been fenced spoke all the same, and that it was refused."""
-    run(
-        "INSERT INTO runs_opevent (op_id, attempt, kind, at, text)"
-        " SELECT id, %s, %s, %s, %s FROM runs_op WHERE id = %s",
-        [attempt, LATE, stamp(clock_time()), text, op_id],
-    )
 
 
 def _verdict_on_lost(op: _RunningOp, reason: str, cause: str) -> Verdict:

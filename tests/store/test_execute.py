@@ -7,10 +7,11 @@ import signal
 import threading
 
 import pytest
+from django.core.files.storage import storages
 from django.db.utils import OperationalError
 
 from runs import catalog, execute, interrupts, launch, outputs, plans, recover, states, transitions
-from runs.models import LogLine, Op, OpOutput, Run
+from runs.models import LogLine, Op, OpEvent, OpOutput, Run
 from runs.verdict import Verdict
 from tests.builders import (
     carry_out,
@@ -247,6 +248,23 @@ def test_a_verdict_that_comes_too_late_is_dropped(instead):
     assert execute.attempt(op_row.pk, op_row.token) is None
     assert states_of(run)["numbers"] == "failure"
     assert not OpOutput.objects.exists()
+    late = OpEvent.objects.filter(kind="late").latest("id")
+    assert (late.op, late.attempt, late.text) == (op_row, 1, "its result came too late and was refused: success")
+
+
+def test_the_file_of_a_value_that_comes_too_late_is_removed(instead):
+    run = launched("sums")
+    op_row = the_op(run, "numbers")
+
+    def its_lease_runs_out():
+        lapse(op_row)
+        recover.expire_leases()
+        return {1, 2}
+
+    instead(run, "numbers", its_lease_runs_out)
+    assert execute.attempt(op_row.pk, op_row.token) is None
+    _, files = storages["outputs"].listdir(run.uid)
+    assert files == []
 
 
 @pytest.fixture

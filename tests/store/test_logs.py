@@ -12,8 +12,8 @@ from multiprocessing import get_context
 
 import pytest
 
-from runs import catalog, execute, launch, logs, states
-from runs.models import LogLine
+from runs import catalog, execute, launch, logs, states, transitions
+from runs.models import LogLine, Op, OpEvent
 from tests.builders import admitted_op, in_state, job, launched_run, op, start, started_run, the_op, workers
 from tests.processes import in_a_process
 from tests.servers import wait_for
@@ -65,7 +65,9 @@ def test_what_no_database_would_take_is_cut_or_replaced(said):
 @pytest.fixture
 def attempt():
     """A third attempt of an op, which runs."""
-    return replace(start(admitted_op()), number=3)
+    started = start(admitted_op())
+    Op.objects.filter(pk=started.op_id).update(attempt=3)
+    return replace(started, number=3)
 
 
 def test_a_line_knows_its_run_op_attempt_and_time(attempt):
@@ -118,17 +120,15 @@ def test_text_that_no_database_keeps_is_written_with_the_rest(attempt):
 
 def test_lines_that_can_not_be_written_cost_nobody_else_theirs(attempt, monkeypatch):
     monkeypatch.setattr(logs, "MOST_WAITING", 5)
-    real, refused = LogLine.objects.bulk_create, threading.Event()
+    real, refused = transitions.keep_log, threading.Event()
 
-    def refuses_the_first(lines, **how):
+    def refuses_the_first(*what):
         if not refused.is_set():
             refused.set()
             raise ValueError("these not")
-        return real(lines, **how)
+        return real(*what)
 
-    monkeypatch.setattr(
-        type(LogLine.objects), "bulk_create", lambda self, lines, **how: refuses_the_first(lines, **how)
-    )
+    monkeypatch.setattr(transitions, "keep_log", refuses_the_first)
 
     def says_more_than_may_wait():
         with logs.capture(attempt) as logger:
@@ -232,6 +232,16 @@ def test_a_traceback_is_one_line_each_and_begins_in_the_ops_code(attempt):
     assert texts[0] == "The attempt failed."
     assert texts[-1] == "ValueError: no"
     assert {line.level for line in LogLine.objects.all()} == {"ERROR"}
+
+
+def test_what_a_fenced_attempt_says_is_refused_and_that_it_spoke_is_recorded_once(attempt):
+    assert transitions.op_died(attempt.op_id, attempt.token, "its lease ran out")
+    with logs.capture(attempt) as logger:
+        logger.info("late")
+        wait_for(lambda: OpEvent.objects.filter(kind="late").exists(), "nobody noticed")
+        logger.info("later")
+    assert not LogLine.objects.exists()
+    assert OpEvent.objects.get(kind="late").text == "what it logged came too late"
 
 
 def test_the_lines_of_two_ops_do_not_mix():
