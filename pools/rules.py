@@ -159,7 +159,11 @@ class Board(Protocol):
 
     @property
     def tired(self) -> bool:
-        """Whether `looks` left something out: nobody may be admitted before it has been looked at."""
+        """Whether `looks` returned nothing though there is something to look at."""
+
+    @property
+    def horizon(self) -> Place | None:
+        """The place up to which `looks` has left nobody out; None: it has left out nobody at all."""
 
     def leave(self, lanes: Sequence[Lane]) -> None:
         """Leave these lanes, too, to a later decision."""
@@ -254,7 +258,8 @@ def settle(board: Board) -> None:
 
     One order over all lanes, and not gate by gate, because a lesser candidate could take the last worker.
     Every lane looked at ends up parked, empty, or with its head admitted: none is left with room for it.
-    A board that tires is left at once: whoever is next might be among those it did not look at.
+    A board may leave out those at the end of the line. Nobody behind its horizon is admitted: whoever was left out
+    might come before. A board that tires is left at once, for the same reason.
     """
     line: list[tuple[Place, int]] = []
     heads: dict[int, tuple[Lane, Candidate]] = {}
@@ -274,6 +279,9 @@ def settle(board: Board) -> None:
         place, lane_id = heapq.heappop(line)
         if lane_id not in heads or heads[lane_id][1].place != place:
             continue  # this lane has been looked at again since
+        if board.horizon is not None and place > board.horizon:
+            board.leave([lane for lane, _ in heads.values()])
+            return
         lane, first = heads.pop(lane_id)
         full = first_blocking(lane.needs, board.gate, first)
         if full is not None:

@@ -14,8 +14,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 class MemoryBoard:
     """Gates by name; the name up to the first "_" or ":" is the kind if it is one, else it is a pool.
 
-    `looks_left` bounds the heads that it shows; then it is tired, until the next decision. `admitted` is
-    called with each holder admitted and may ask for more.
+    `looks_left` bounds the heads that it shows; then it is tired, until the next decision. Of many heads it shows the
+    first, half of the looks that are left; the others lie behind its horizon. `admitted` is called with each holder
+    admitted and may ask for more.
     """
 
     def __init__(self, limits: Mapping[str, int | None], admitted: Callable[[str], None] = lambda _: None) -> None:
@@ -36,10 +37,12 @@ class MemoryBoard:
         self.looked_at: list[int] = []
         self.looks_left = 10**6
         self.tired = False
+        self.horizon: rules.Place | None = None
         self._names = list(limits)
         self._touched: set[str] = set()
         self._awake: set[int] = set()
         self._dirty: set[int] = set()
+        self._left_out: set[int] = set()  # dirty from the next decision on
         self._ids = 0
 
     # --- events -----------------------------------------------------------------------------------
@@ -136,12 +139,17 @@ class MemoryBoard:
         self._stirred = False
         self._awake, self._touched, self._dirty = set(), set(), set()
         if wanted and self.looks_left <= 0:
-            self.tired, self._dirty = True, wanted
+            self.tired, self._left_out = True, self._left_out | wanted
             return []
         found = [(lane, self._head(lane.id)) for lane in self.lanes.values() if lane.id in wanted]
         found.sort(key=lambda look: (0, look[1].place) if look[1] else (1, (0, START, 0, 0)))
-        self._dirty.update(lane.id for lane, _ in found[self.looks_left :])  # those come after those looked at
-        found = found[: self.looks_left]
+        most = max(1, self.looks_left // 2)
+        if len(found) > most:
+            self._left_out.update(lane.id for lane, _ in found[most:])  # those come after those looked at
+            found = found[:most]
+            last = found[-1][1]
+            if last is not None and (self.horizon is None or last.place < self.horizon):
+                self.horizon = last.place
         self.looks_left -= len(found)
         self.looked_at += [lane.id for lane, _ in found]
         return found
@@ -150,7 +158,7 @@ class MemoryBoard:
         self._awake.add(lane.id)
 
     def leave(self, lanes: Sequence[Lane]) -> None:
-        self._dirty.update(lane.id for lane in lanes)
+        self._left_out.update(lane.id for lane in lanes)
 
     def park(self, lane: Lane, gate: Gate | None) -> None:
         lane.blocked_on, lane.without_prospect = gate.id if gate else None, False
@@ -210,12 +218,13 @@ class MemoryBoard:
     @property
     def has_more(self) -> bool:
         """Whether lanes were left to a later decision."""
-        return bool(self._dirty)
+        return bool(self._left_out)
 
     def decide(self, looks: int) -> None:
         """One decision after another, each with so many looks, until nothing is left to look at."""
         while True:
-            self.tired, self.looks_left = False, looks
+            self.tired, self.looks_left, self.horizon = False, looks, None
+            self._dirty, self._left_out = self._left_out, set()
             rules.settle(self)
             if not self.has_more:
                 return

@@ -20,9 +20,9 @@ from pools.claims.account import PROSPECTS, Account, Book, KnownCandidate, Known
 from pools.claims.kinds import Ask, Grant, HolderKind, kind_of, tell
 from pools.claims.known import Known, gates_of, waited_for
 from pools.claims.store import NewHold
-from pools.rules import PRIVATE_KINDS, Gate, Needs
+from pools.rules import PRIVATE_KINDS, Gate, Needs, Place
 
-LOOKS = 1000  # heads of lanes looked at in one transaction; the rest is left dirty for the next one
+LOOKS = 1000  # heads of lanes read at once, and half of those looked at in one transaction; the rest is left dirty
 AHEAD = 50  # waiters read at once when a line moves
 
 
@@ -34,6 +34,7 @@ class Desk(Known):
         self._book = Book(now)
         self.left_dirty = False  # whether lanes are left to be looked at
         self.tired = False
+        self.horizon: Place | None = None
         self._looked = 0
         self._first_look = True
         self._touched: set[int] = set()  # gates that may have gained room since the last look
@@ -234,7 +235,7 @@ class Desk(Known):
     # --- the board: what the decision reads and writes ------------------------------------------------
 
     def looks(self) -> list[tuple[KnownLane, KnownCandidate | None]]:
-        """See `rules.Board.looks`. After LOOKS heads the desk is tired: the rest stays dirty for a later one."""
+        """See `rules.Board.looks`. The first LOOKS heads are read; as many more looks are for who comes after them."""
         self._bring_back_held()
         room = [gate_id for gate_id in self._touched if not self._gates[gate_id].full]
         awake, self._awake = self._awake, set()
@@ -243,7 +244,7 @@ class Desk(Known):
         self._opened.clear()
         self._all_opened = False
         dirty, self._first_look = self._first_look, False
-        budget = LOOKS - self._looked
+        budget = 2 * LOOKS - self._looked
         if not (awake or room or dirty or opened is None or opened):
             return []
         if budget <= 0:
@@ -253,10 +254,12 @@ class Desk(Known):
         if len(awake) == 1 and not (room or dirty or opened is None or opened):
             found = [self._next(awake.pop())]
         else:
-            found = self._heads(sorted(awake), sorted(room), opened, dirty, budget + 1)
-        if len(found) > budget:  # those left out come after those read
-            found = found[:budget]
+            found = self._heads(sorted(awake), sorted(room), opened, dirty, min(budget, LOOKS) + 1)
+        if len(found) > min(budget, LOOKS):  # those left out come after those read
+            found.pop()
             self._leave(awake - {lane.id for lane, _ in found}, room, opened)
+            if last := found[-1][1]:
+                self.horizon = min(last.place, self.horizon or last.place)
         self._looked += len(found)
         self.load_gates(
             {gate_id for lane, head in found for gate_id, _ in (*lane.needs, *(head.private if head else ()))}
@@ -359,8 +362,8 @@ class Desk(Known):
         """The lane and the first in its line, read some way ahead: the lane has moved and may move on."""
         if not self._ahead.get(lane_id):
             self._write_waiters()
-            ahead = self._ahead[lane_id] = deque(store.line(lane_id, AHEAD))
-            self.load_gates({gate_id for candidate in ahead for gate_id, _ in candidate.private})
+            self._ahead[lane_id] = deque(store.line(lane_id, AHEAD))
+            self.load_gates({gate_id for candidate in self._ahead[lane_id] for gate_id, _ in candidate.private})
         ahead = self._ahead[lane_id]
         return self.lane(lane_id), ahead.popleft() if ahead else None
 

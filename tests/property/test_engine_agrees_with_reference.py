@@ -43,7 +43,7 @@ class Engine(RuleBasedStateMachine):
         self.model = Model()
         self.tokens: dict[str, int] = {}
         self.count = 0
-        claims.register("test", HolderKind(self.admitted, self.lapsed, lease=60.0))
+        claims.register("test", HolderKind(self.admitted, self.lapsed, self.gave_up, lease=60.0))
 
     def admitted(self, desk, grants) -> None:
         for grant in grants:
@@ -51,6 +51,8 @@ class Engine(RuleBasedStateMachine):
             self.tokens[grant.holder] = grant.token
 
     def lapsed(self, desk, grant) -> None: ...
+
+    def gave_up(self, desk, number, waited_for) -> None: ...
 
     @initialize(limits=st.lists(st.integers(0, 3), min_size=9, max_size=9))
     def open(self, limits) -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.db.utils import OperationalError
 
 from pools import claims, sizing
+from pools.claims import Desk
 from pools.models import Lane
 from runs import recover, run_limits, states
 from tests.builders import (
@@ -129,6 +130,22 @@ def test_what_one_transaction_did_not_look_at_is_done_in_further_ones(monkeypatc
     best = sorted(runs, key=lambda run: (-run.priority, run.pk))[:8]
     assert admitted == {run.pk for run in best}
     assert not Lane.objects.filter(dirty=True).exists()
+
+
+def test_a_raise_over_more_lanes_than_are_looked_at_takes_few_transactions(monkeypatch):
+    """Each admits all whom it has looked at, and not the first of them only."""
+    monkeypatch.setattr("pools.claims.board.LOOKS", 10)
+    run_limits.set_maximum(-1, ADA)
+    pool("database", 0)
+    workers(40)
+    for n in range(40):
+        launched_run(job(op("only", pool={"database": 1, f"pool{n}": 1})))
+    opened = []
+    real = Desk.close
+    monkeypatch.setattr(Desk, "close", lambda desk: opened.append(1) or real(desk))
+    sizing.set_limit("database", 30, ADA)
+    assert in_use("pool:database") == 30
+    assert len(opened) <= 8
 
 
 def test_lanes_left_by_a_process_that_died_are_found_by_the_next(monkeypatch):

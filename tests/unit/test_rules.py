@@ -251,6 +251,30 @@ def test_a_tired_board_admits_nobody_before_all_have_been_looked_at():
     assert b.admitted == ["best"]
 
 
+def test_who_was_looked_at_is_admitted_though_others_behind_were_not():
+    b = board(workers=2, **{f"p{n}": 1 for n in range(9)})
+    for n in range(9):
+        b.ask(f"op {n}", 9 - n, n, workers=1, **{f"p{n}": 1})
+    b.looks_left = 6
+    rules.settle(b)
+    assert b.admitted == ["op 0", "op 1"]
+    assert len(b.looked_at) == 3
+
+
+def test_nobody_behind_the_horizon_is_admitted():
+    """The first two of four are looked at; the next in the best's lane would come behind one that was left out."""
+    b = board(workers=9, a=9, b=9, c=9)
+    b.ask("a 1", 5, 1, a=1, workers=1)
+    b.ask("a 2", 1, 2, a=1, workers=1)
+    b.ask("b 1", 4, 3, b=1, workers=1)
+    b.ask("c 1", 3, 4, c=1, workers=1)
+    b.looks_left = 4
+    rules.settle(b)
+    assert b.admitted == ["a 1", "b 1"]
+    b.decide(looks=4)
+    assert b.admitted == ["a 1", "b 1", "c 1", "a 2"]
+
+
 def test_a_lane_whose_next_head_was_not_looked_at_is_not_passed_by():
     """With two looks: the first of each lane is seen, then the second of the better lane would be next."""
     b = board(workers=2, a=9, b=9)
