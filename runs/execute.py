@@ -6,9 +6,10 @@ import asyncio
 import inspect
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
-from runs import catalog, graph, interrupts, logs, outputs, params, retry, transitions
+from runs import catalog, graph, interrupts, logs, outputs, params, retry, states, transitions
 from runs.context import AssetExecutionContext, OpExecutionContext
 from runs.definitions import OpDefinition
 from runs.patience import patiently
@@ -20,8 +21,12 @@ log = logging.getLogger(__name__)
 CONTEXT = ""  # no parameter has this name
 
 
-def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | None:
+def attempt(
+    op_id: int, token: int, worker_id: int | None = None, clear: Callable[[], None] = lambda: None
+) -> Verdict | None:
     """Run an admitted op to its verdict. None: the ticket is stale, or the op was interrupted or fenced.
+
+    `clear` ends what the op has started and left running; called before its slots are free, unless it succeeded.
 
     1. Start: a guarded write under the ticket's token; without it, nothing happens.
     2. Run the op's function with its inputs, while everything it says is kept.
@@ -35,8 +40,11 @@ def attempt(op_id: int, token: int, worker_id: int | None = None) -> Verdict | N
     try:
         verdict = _run(started)
     except interrupts.Interrupted:
+        clear()
         patiently(lambda: transitions.give_back(op_id, token))
         return None
+    if verdict.state != states.SUCCESS:
+        clear()
     if not patiently(lambda: transitions.complete(op_id, token, verdict)):
         late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
         log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)

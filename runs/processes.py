@@ -67,6 +67,28 @@ def kill_group_left_by(leader: int) -> None:
         kill_group(leader)
 
 
+def end_what_we_started() -> None:
+    """Kill every other process of our own group, which we lead, and what we started outside it. Waits for a moment."""
+    us = os.getpid()
+    found = {process.pid: process for process in psutil.Process().children(recursive=True)}
+    found |= {process.pid: process for process in psutil.process_iter() if _group(process.pid) == us}
+    found.pop(us, None)
+    for process in found.values():
+        try:
+            process.kill()
+        except psutil.Error:
+            pass
+    psutil.wait_procs(list(found.values()), timeout=GOING)
+
+
+def _group(pid: int) -> int:
+    """The process group of a process; 0 if it is gone."""
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, PermissionError):
+        return 0
+
+
 def wait_until(done: Callable[[], bool], most: float) -> bool:
     """Wait until `done()`, for so many seconds at most. Returns whether it is."""
     deadline = time.monotonic() + most

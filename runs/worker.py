@@ -119,7 +119,7 @@ def work(name: str, queue: str, worker_id: int, last_words: LastWords) -> None:
 def perform(op_id: int, token: int) -> None:
     """What a ticket calls, in a process of its own: run the op that was admitted under this token."""
     try:
-        execute.attempt(op_id, token, _worker_id)
+        execute.attempt(op_id, token, _worker_id, clear=processes.end_what_we_started)
         _op_ended[0] = 1
     finally:
         connections.close_all()

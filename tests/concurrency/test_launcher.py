@@ -261,6 +261,18 @@ def test_cancel_interrupts_a_running_op(deployment, name):
     assert not is_there(horse)
 
 
+def test_what_a_canceled_op_started_is_gone_when_its_slots_are_free(deployment):
+    pool("shared", 1)
+    deployment.worker(1)
+    run = deployment.launch("one_has_a_child")
+    deployment.noted("started-has_a_child-1")
+    child = int((deployment.folder / "child").read_text())
+    transitions.cancel_run(run.pk, "ada")
+    ends(run, "canceled", AT_ONCE)
+    assert not is_there(child)
+    assert in_use("pool:shared") == 0
+
+
 def test_cancel_kills_what_can_not_be_interrupted_after_the_grace(deployment, settings):
     deployment.worker(1)
     run = deployment.launch("one_stubborn")
