@@ -23,7 +23,7 @@ class TimedOut(BaseException):
     """The op has had its time. The text says how long that was."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"timed out after {seconds:g} s")
+        super().__init__(f"timed out after {seconds:.10g} s")
 
 
 _in_op = False

@@ -128,7 +128,7 @@ def _job_fields(name: Any, executor: Any, tags: Any, params: Any, max_wait: Any)
         raise DefinitionError(f"{where}: params {params!r} is not allowed: use a dataclass or a pydantic model.")
     checked = checked_tags(tags, where)
     if checked_seconds(max_wait, f"{where}: max_wait") is not None:
-        checked.setdefault(system_tags.MAX_WAIT, f"{max_wait:g}")
+        checked.setdefault(system_tags.MAX_WAIT, str(max_wait))
     if wrong := system_tags.errors(checked):
         raise DefinitionError(f"{where}: {'; '.join(wrong.values())}.")
     return {"name": name, "executor": executor, "tags": checked, "params": params}
