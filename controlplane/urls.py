@@ -4,7 +4,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, register_converter
 
 from controlplane.dashboard.addresses import PoolKey
-from controlplane.dashboard.views import changes, jobs, overview, pools, queue, runs, settings, sign_in, stream
+from controlplane.dashboard.views import changes, jobs, ops, overview, pools, queue, runs, settings, sign_in, stream
 
 register_converter(PoolKey, "pool")
 
@@ -12,7 +12,9 @@ urlpatterns = [
     path("", overview.show, name="overview"),
     path("runs/", runs.index, name="runs"),
     path("runs/<slug:uid>/", runs.show, name="run"),
-    path("runs/<slug:uid>/ops/<str:key>/", runs.show_op, name="op"),
+    path("runs/<slug:uid>/ops/<str:key>/", ops.show, name="op"),
+    path("runs/<slug:uid>/ops/<str:key>/retry/", ops.retry, name="op-retry"),
+    path("runs/<slug:uid>/ops/<str:key>/give-up/", ops.give_up, name="op-give-up"),
     path("runs/<slug:uid>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<slug:uid>/priority/", runs.reprioritize, name="run-priority"),
     path("queue/", queue.show, name="queue"),

@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from controlplane.dashboard import verdict
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
-from runs import catalog, queries, states, why
+from runs import catalog, lineage, queries, states, why
 from runs.models import Run
 from runs.queries import Filter, OpView
 
@@ -149,7 +149,7 @@ def blocks_of_run(run: Run) -> list[Block]:
     waiting_ops = [view for view in ops if view.waiting]
     reasons = why.of_run(run) if run.state == states.QUEUED else None
     more = len(waiting_ops) - 6
-    line = Timeline(run, ops)
+    line = Timeline(run, ops, lineage.tries_of(run))
     return [
         Block("run-head", "runs/_head.html", {"run": run, "ops": ops, "done": line.done}),
         Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
@@ -179,6 +179,7 @@ def blocks_of_op(view: OpView) -> list[Block]:
             "runs/_op_waited.html",
             {"op": row, "why": reasons, "waited": reasons.waited if reasons else why.waited_before(row)},
         ),
+        Block("tries", "runs/_tries.html", {"tries": lineage.tries(row.pk), "most": lineage.MOST_TRIES}),
         Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run, row.key), "op": row.key}),
     ]
 

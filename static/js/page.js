@@ -15,7 +15,7 @@
       button.setAttribute("aria-pressed", button.dataset.setTheme === theme);
   };
 
-  // Durations count up from data-since, by the server's clock; one timer a page, none in a hidden tab.
+  // Durations count up from data-since and down to data-until, by the server's clock; one timer a page, none in a hidden tab.
   const skew = Date.parse(one("meta[name=server-now]")?.content ?? new Date()) - Date.now();
   const two = (number) => String(number).padStart(2, "0");
   const inWords = (s) =>
@@ -24,11 +24,17 @@
       : s < 3600
         ? `${(s / 60) | 0}m ${two(s % 60)}s`
         : `${(s / 3600) | 0}h ${two(((s / 60) | 0) % 60)}m`;
+  const say = (element, text) => {
+    if (element.textContent !== text) element.textContent = text;
+  };
   const count = () => {
     if (document.hidden) return;
-    for (const time of all("time[data-since]")) {
-      const text = inWords(Math.max(0, ((Date.now() + skew - Date.parse(time.dataset.since)) / 1000) | 0));
-      if (time.textContent !== text) time.textContent = text;
+    const now = Date.now() + skew;
+    for (const time of all("time[data-since]"))
+      say(time, inWords(Math.max(0, ((now - Date.parse(time.dataset.since)) / 1000) | 0)));
+    for (const time of all("time[data-until]")) {
+      const left = Math.ceil((Date.parse(time.dataset.until) - now) / 1000);
+      say(time, left > 0 ? `in ${inWords(left)}` : "now");
     }
   };
 
@@ -46,7 +52,7 @@
               hour12: false,
             })
           : moment.toLocaleTimeString([], { hour12: false });
-      if (time.textContent !== text) time.textContent = text;
+      say(time, text);
     }
   };
 
@@ -79,6 +85,14 @@
     }
   };
 
+  // A form that says what its reader saw goes along with what comes live.
+  const witness = () => {
+    for (const field of all("input[data-as-in]")) {
+      const seen = document.getElementById(field.dataset.asIn)?.dataset[field.name];
+      if (seen !== undefined) field.value = seen;
+    }
+  };
+
   const toasts = () => {
     const box = one("#toasts");
     if (!box?.children.length) return;
@@ -101,6 +115,7 @@
     localise();
     count();
     follow();
+    witness();
     steppers();
     toasts();
   };

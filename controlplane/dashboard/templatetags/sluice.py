@@ -185,6 +185,20 @@ def since(moment: datetime | None) -> SafeString | str:
 
 
 @register.simple_tag
+def until(moment: datetime | None) -> SafeString | str:
+    """When something is to happen, in UTC: the page makes a countdown of it."""
+    if moment is None:
+        return ""
+    form = "%H:%M:%S" if abs((moment - timezone.now()).total_seconds()) < 12 * 3600 else "%d %b, %H:%M"
+    return format_html(
+        '<time class="tn" datetime="{0}" data-until="{0}" title="{1} UTC">at {2} UTC</time>',
+        moment.isoformat(),
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        moment.strftime(form),
+    )
+
+
+@register.simple_tag
 def clock(moment: datetime | None, form: str = "time") -> SafeString | str:
     """A time of day in UTC, which the page shows in the reader's zone. form: time, day."""
     if moment is None:

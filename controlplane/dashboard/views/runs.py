@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.page import done, into_dialog, page
-from runs import catalog, priority, queries, states, transitions
+from runs import catalog, priority, queries, transitions
 from runs.models import Run
 from runs.queries import Filter
 
@@ -38,25 +38,15 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def show(request: HttpRequest, uid: str) -> HttpResponse:
-    run = _run(uid)
+    run = the_run(uid)
     topic = "" if run.over else f"run:{run.pk}"
     return page(request, "runs/show.html", screens.blocks_of_run(run), topic=topic, here="runs", run=run)
-
-
-@require_safe
-def show_op(request: HttpRequest, uid: str, key: str) -> HttpResponse:
-    run = _run(uid)
-    view = queries.find_op(run, key)
-    if view is None:
-        raise Http404(f"Run {run.short} has no op {key}.")
-    topic = "" if view.op.state in states.OP_TERMINAL else f"op:{view.op.pk}"
-    return page(request, "runs/op.html", screens.blocks_of_op(view), topic=topic, here="runs", run=run, op=view.op)
 
 
 @require_POST
 @operators_only
 def cancel(request: HttpRequest, uid: str) -> HttpResponse:
-    run = _run(uid)
+    run = the_run(uid)
     canceled = transitions.cancel_run(run.pk, request.user.get_username())
     run.refresh_from_db()
     name = f"{queries.job_name(run)} {run.short}"
@@ -69,7 +59,7 @@ def cancel(request: HttpRequest, uid: str) -> HttpResponse:
 @require_POST
 @operators_only
 def reprioritize(request: HttpRequest, uid: str) -> HttpResponse:
-    run = _run(uid)
+    run = the_run(uid)
     try:
         changed = priority.change(run, request.POST.get("priority", ""))
     except priority.InvalidPriority as error:
@@ -79,7 +69,8 @@ def reprioritize(request: HttpRequest, uid: str) -> HttpResponse:
     return done(request, text, reverse("run", args=[run.uid]), ("runs/_actions.html", {"run": run}))
 
 
-def _run(uid: str) -> Run:
+def the_run(uid: str) -> Run:
+    """The run with this uid, or the answer that there is none."""
     try:
         return queries.find(uid)
     except LookupError as error:
