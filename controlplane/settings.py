@@ -34,6 +34,9 @@ try:
     DATABASE_URL = env.str("DATABASE_URL", "")
     REDIS_URL = env.str("REDIS_URL", "")
     RESERVE_AFTER = env.float("RESERVE_AFTER", 60.0, validate=validate.Range(min=0))
+    KEEP_RUNS = env.int("KEEP_RUNS", 0, validate=validate.Range(min=0, max=36500))
+    KEEP_LOGS = env.int("KEEP_LOGS", 0, validate=validate.Range(min=0, max=36500))
+    KEEP_OUTPUTS = env.int("KEEP_OUTPUTS", 0, validate=validate.Range(min=0, max=36500))
     CRASH_RETRIES = env.int("CRASH_RETRIES", 1, validate=validate.Range(min=0, max=100))
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 except EnvError as error:

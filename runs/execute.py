@@ -49,7 +49,7 @@ def attempt(
         late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
         log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
         patiently(lambda: transitions.note_late(op_id, started.number, late))
-        outputs.discard(verdict.output)
+        outputs.discard([verdict.output] if verdict.output else [])
         return None
     return verdict
 

@@ -74,6 +74,7 @@ class Run(models.Model):
             models.Index("state", F("id").desc(), name="runs_of_a_state"),
             models.Index("job", F("id").desc(), name="runs_of_a_job"),
             models.Index(fields=["id"], name="runs_that_are_active", condition=~Q(state__in=list(states.RUN_TERMINAL))),
+            models.Index(fields=["ended_at", "id"], name="runs_that_are_over", condition=Q(ended_at__isnull=False)),
             models.Index(fields=["deadline"], name="runs_with_a_deadline", condition=Q(deadline__isnull=False)),
             models.Index(fields=["retry_at"], name="runs_to_execute_again", condition=Q(retry_at__isnull=False)),
             models.Index(fields=["parent"], name="runs_executed_again", condition=Q(parent__isnull=False)),
@@ -290,6 +291,17 @@ class Relining(models.Model):
 
     def __str__(self) -> str:
         return f"relining for {self.rule or ', '.join(self.pools)}"
+
+
+class Pruned(models.Model):
+    """How far a kind of rows has been pruned: for runs that ended up to then, and up to that id."""
+
+    kind = models.CharField(max_length=10, primary_key=True)  # logs, outputs: see runs.retention
+    ended_at = models.DateTimeField()
+    run_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} of runs that ended before {self.ended_at}"
 
 
 class BulkCancel(models.Model):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import math
 import pickle
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +21,8 @@ from django.core.files.storage import storages
 
 from runs import states
 from runs.models import Op, OpOutput
+
+log = logging.getLogger(__name__)
 
 INLINE_BYTES = 64 * 1024
 
@@ -53,11 +57,20 @@ def pack(value: Any, name: str) -> str | None:
     return json.dumps({"file": saved, "mac": _mac(saved, data)})
 
 
-def discard(body: str | None) -> None:
-    """Remove the file of an output that is not kept."""
-    name = json.loads(body).get("file") if body else None
-    if name:
-        storages["outputs"].delete(name)
+def has_file(body: str) -> bool:
+    """Whether an output is a file."""
+    return "file" in json.loads(body)
+
+
+def discard(bodies: Iterable[str]) -> None:
+    """Remove the files of outputs that are not kept. One that can't be removed is left, and said so."""
+    for body in bodies:
+        name = json.loads(body).get("file")
+        try:
+            if name:
+                storages["outputs"].delete(name)
+        except OSError as error:
+            log.warning("the stored value %s can't be removed: %s", name, error)
 
 
 def unpack(body: str) -> Any:

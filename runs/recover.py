@@ -18,13 +18,14 @@ from django.conf import settings
 
 from pools import claims
 from pools.claims import Grant
-from runs import bulk_cancel, reexecution, relining, states, tickets, transitions, workforce
+from runs import bulk_cancel, reexecution, relining, retention, states, tickets, transitions, workforce
 from runs.models import Op
 
 log = logging.getLogger(__name__)
 
 TICKET_IS_LATE = 2.0  # seconds after which an op that was admitted and has not started is looked into
 SWEEP_EVERY = 60.0
+PRUNE_FOR = 0.3  # seconds at once: leases and retries don't wait for old rows
 RESERVE_EVERY = 5.0
 GAP = 5.0  # seconds between two looks at the time that mean that the machine slept, or the database hung
 
@@ -73,6 +74,8 @@ class Clock:
             found.leases = expire_leases(lapsed)
         if self._last_look - self._swept > SWEEP_EVERY:
             claims.sweep()
+            until = time.monotonic() + PRUNE_FOR
+            retention.prune(lambda: time.monotonic() > until)
             self._swept = self._last_look
         return found
 

@@ -416,3 +416,24 @@ def with_api(value) -> None: ...
 @dg.job
 def needs_api_last():
     with_api(free())
+
+
+# --- what is kept -----------------------------------------------------------------------------------
+
+
+@dg.op
+def a_set() -> set[int]:
+    return {1, 2}
+
+
+@dg.job
+def keeps_a_set():
+    a_set()
+
+
+@dg.asset
+def kept_asset() -> int:
+    return 7
+
+
+kept_asset_job = dg.define_asset_job("kept_asset_job", selection=[kept_asset])
