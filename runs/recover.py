@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from django.conf import settings
 
@@ -23,9 +24,11 @@ from runs.models import Op
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TICKET_IS_LATE = 2.0  # seconds after which an op that was admitted and has not started is looked into
 SWEEP_EVERY = 60.0
-PRUNE_FOR = 0.3  # seconds at once: leases and retries don't wait for old rows
+A_MOMENT = 0.5  # seconds of a pass for what may take long: leases and retries don't wait for it
 RESERVE_EVERY = 5.0
 GAP = 5.0  # seconds between two looks at the time that mean that the machine slept, or the database hung
 
@@ -41,6 +44,8 @@ class Findings:
     given_up: int = 0  # what waited or took for too long
     tickets: int = 0
     lanes: int = 0
+    moved: int = 0  # transactions that moved queued runs to other lanes
+    canceled: int = 0  # transactions that canceled runs of a filter
 
 
 class Clock:
@@ -57,27 +62,32 @@ class Clock:
         self._reserved = 0.0
 
     def one_pass(self) -> Findings:
-        """Look for what no event tells of, and see to it."""
+        """Look for what no event tells of, and see to it: what others wait for first, what takes long for a moment."""
         self._notice_a_gap()
         found = Findings()
-        found.retries = transitions.retry_due()
-        found.given_up = claims.lose_patience() + transitions.stop_overdue()
-        found.tickets = reissue_lost_tickets()
-        found.runs = reexecution.retry_due()
-        found.lanes = claims.drain() + relining.finish() + bulk_cancel.finish()
+        found.workers, found.leases = _safely(self._expire, (0, 0))
+        found.retries = _safely(transitions.retry_due, 0)
+        found.given_up = _safely(claims.lose_patience, 0) + _safely(transitions.stop_overdue, 0)
+        found.tickets = _safely(reissue_lost_tickets, 0)
+        found.runs = _safely(reexecution.retry_due, 0)
+        found.lanes = _safely(claims.drain, 0)
+        found.moved = _safely(lambda: relining.finish(_for(A_MOMENT)), 0)
+        found.canceled = _safely(lambda: bulk_cancel.finish(_for(A_MOMENT)), 0)
         if self._last_look - self._reserved > RESERVE_EVERY:
-            claims.reserve(settings.RESERVE_AFTER)
+            _safely(lambda: claims.reserve(settings.RESERVE_AFTER), "")
             self._reserved = self._last_look
-        silent, lapsed = workforce.lapsed(), claims.lapsed()
-        if (silent or lapsed) and self._trusts_leases():
-            found.workers = workforce.dismiss_lapsed(silent)
-            found.leases = expire_leases(lapsed)
         if self._last_look - self._swept > SWEEP_EVERY:
-            claims.sweep()
-            until = time.monotonic() + PRUNE_FOR
-            retention.prune(lambda: time.monotonic() > until)
+            _safely(claims.sweep, 0)
+            _safely(lambda: retention.prune(_for(A_MOMENT)), None)
             self._swept = self._last_look
         return found
+
+    def _expire(self) -> tuple[int, int]:
+        """Count out workers that were silent for too long, then take back the slots of leases that ran out."""
+        silent, lapsed = workforce.lapsed(), claims.lapsed()
+        if not ((silent or lapsed) and self._trusts_leases()):
+            return 0, 0
+        return workforce.dismiss_lapsed(silent), expire_leases(lapsed)
 
     def database_was_away(self) -> None:
         """Told by whoever calls `one_pass` when it raised."""
@@ -95,6 +105,23 @@ class Clock:
             log.warning("%.0f s since the last look: leases get time to be renewed", now - self._last_look)
             self._awake_since = now
         self._last_look = now
+
+
+def _safely(duty: Callable[[], T], nothing: T) -> T:
+    """Do a duty of the clock. One that fails, for whatever reason of its own, is no reason to leave the others."""
+    try:
+        return duty()
+    except claims.AWAY:
+        raise
+    except Exception:
+        log.exception("a duty of the clock failed; it goes on with the others")
+        return nothing
+
+
+def _for(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed since now."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
 
 
 def expire_leases(lapsed: Sequence[Grant] | None = None) -> int:

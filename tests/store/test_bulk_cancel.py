@@ -76,7 +76,7 @@ def test_what_is_launched_later_is_not_concerned(small_batches, monkeypatch):
     assert (row.canceled, row.ended_at) == (3, None)
     assert bulk_cancel.going_on() == row
     later = launched_run()
-    assert recover.Clock().one_pass().lanes == 2
+    assert recover.Clock().one_pass().canceled == 2
     row = BulkCancel.objects.get()
     assert (row.canceled, row.total) == (5, 5)
     assert row.ended_at is not None

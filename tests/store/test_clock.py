@@ -171,6 +171,32 @@ def test_an_expiry_that_fails_is_no_reason_to_leave_the_others(machine, monkeypa
     assert tick(clock, machine, 1)[0].leases == 1
 
 
+@pytest.mark.parametrize(
+    "duty",
+    [
+        "transitions.retry_due",
+        "claims.lose_patience",
+        "transitions.stop_overdue",
+        "reexecution.retry_due",
+        "claims.drain",
+    ],
+)
+def test_a_duty_that_fails_is_no_reason_to_leave_the_others(machine, monkeypatch, caplog, duty):
+    workers(1)
+    Lane.objects.update(dirty=True)
+    running = running_op()
+    clock = recover.Clock()
+    tick(clock, machine, 16)
+    lapse(running)
+
+    def fails():
+        raise ValueError("a plan that can't be read")
+
+    monkeypatch.setattr(f"runs.recover.{duty}", fails)
+    assert tick(clock, machine, 1)[0].leases == 1
+    assert "a plan that can't be read" in caplog.text
+
+
 def test_the_database_says_how_long_it_has_been_up():
     assert claims.server_uptime() > 0
 

@@ -95,7 +95,7 @@ def test_the_clock_goes_on_where_somebody_died(small_steps, monkeypatch):
     queued(7, team="growth")
     rule = tag_rule("team", 1, value="growth")
     monkeypatch.setattr(relining, "finish", small_steps)
-    assert recover.Clock().one_pass().lanes >= 3
+    assert recover.Clock().one_pass().moved >= 3
     rule.refresh_from_db()
     assert rule.phase == "force"
 
