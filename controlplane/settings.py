@@ -102,6 +102,7 @@ TEMPLATES = [
             "builtins": [
                 "controlplane.dashboard.templatetags.sluice",
                 "controlplane.dashboard.templatetags.ledger",
+                "controlplane.dashboard.templatetags.spent",
             ],
         },
     }

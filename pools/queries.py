@@ -11,12 +11,14 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from django.db.models.lookups import Exact
+from django.utils import timezone
 
-from pools import claims, reasons, rules
-from pools.models import Change, Gate, Hold, Pool, PoolSettings, Wait, Waiter
+from pools import claims, reasons, rules, waits
+from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
 from pools.reasons import Explanation
 from pools.rules import Candidate, Needs
 from pools.sizing import DELETED, overtaking
+from pools.waits import SoFar
 
 COUNT_TO = 1000  # lines are counted exactly up to here, then shown as "1 000+"
 
@@ -180,6 +182,7 @@ class Waiting:
     priority: int
     since: datetime
     explanation: Explanation
+    spent: SoFar
 
 
 def waiting(holders: Sequence[str]) -> dict[str, Waiting]:
@@ -197,21 +200,22 @@ def _waiting(found: QuerySet[Waiter]) -> dict[str, Waiting]:
     prospects = [tuple(tuple(group) for group in json.loads(row.lane.prospects)) for row in rows]
     looked_at = {gate_id for groups in prospects for group in groups for gate_id in group}
     gates = _Gates()
-    gates.load(
-        {gate_id for row, own in zip(needs, candidates, strict=True) for gate_id, _ in (*row, *own.private)} | looked_at
-    )
+    needed = {gate_id for row, own in zip(needs, candidates, strict=True) for gate_id, _ in (*row, *own.private)}
+    gates.load(needed.union(looked_at, *map(waits.gates_of, rows)))
     settings = pool_settings() if looked_at else None
     if settings is None or not settings.check_at_queue:
         prospects, looked_at = [()] * len(rows), set()
     waited_for = claims.waited_for(sorted(looked_at), gates.load, gates.get)
     buffer = settings.run_buffer if settings else 0
+    now = timezone.now()
     explained = {}
     for row, candidate, wanted, groups in zip(rows, candidates, needs, prospects, strict=True):
         try:
             explanation = reasons.explain(candidate, wanted, gates.get, groups, waited_for, buffer)
         except KeyError:
             continue  # its run has ended since: its gates are gone
-        explained[row.holder] = Waiting(row.holder, row.priority, row.since, explanation)
+        spent = waits.so_far(row, gates.find, now)
+        explained[row.holder] = Waiting(row.holder, row.priority, row.since, explanation, spent)
     return explained
 
 
@@ -230,6 +234,9 @@ class _Gates:
         """Raises KeyError for a gate that is not there."""
         return self._known[gate_id]
 
+    def find(self, gate_id: int) -> rules.Gate | None:
+        return self._known.get(gate_id)
+
 
 def explain(holder: str) -> Explanation | None:
     """Why a candidate waits, gate by gate; None if it does not wait."""
@@ -242,17 +249,6 @@ def one_slot_helps(pool: str) -> bool:
     found = _waiting(_line(f"pool:{pool}")[:1])
     blocking = [check for first in found.values() for check in first.explanation.blocking]
     return [(check.gate.key, check.slots) for check in blocking] == [(f"pool:{pool}", 1)]
-
-
-def waits(holder: str, token: int | None = None) -> list[Wait]:
-    """How long a holder waited for each gate, longest first; before its last admission if no token is given."""
-    found = Wait.objects.filter(holder=holder)
-    if token is None:
-        newest = found.order_by("-id").first()
-        if newest is None:
-            return []
-        token = newest.token
-    return list(found.filter(token=token).order_by("-seconds"))
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ The comparisons are those of the decision (`pools.reasons`); this adds the names
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pools import claims
 from pools import queries as pool_queries
-from pools.models import Gate as GateRow
+from pools import waits
 from pools.models import Hold, Waiter
 from pools.queries import Waiting
 from pools.rules import PRIVATE_KINDS, Gate, name_of
+from pools.waits import Limit
 from runs import queries
 from runs.models import Op, Run
 from runs.transitions import op_holder, run_holder
@@ -70,7 +70,7 @@ def waited_before(subject: Run | Op) -> list[Waited]:
     """What a run had waited for before it started, or an op before its last start, longest first."""
     holder = run_holder(subject.pk) if isinstance(subject, Run) else op_holder(subject.pk)
     token = subject.token if isinstance(subject, Op) else None
-    return [Waited(name_of(wait.kind, wait.label), wait.seconds) for wait in pool_queries.waits(holder, token)]
+    return [Waited(name_of(wait.kind, wait.label), wait.seconds) for wait in waits.last(holder, token)]
 
 
 def _why(holder: str) -> Why | None:
@@ -90,23 +90,9 @@ def _why(holder: str) -> Why | None:
         standing.place if standing else None,
         [(waiter, names.get(waiter.holder)) for waiter in ahead],
         {gate_id: [(hold, names.get(hold.holder)) for hold in holds] for gate_id, holds in held.items()},
-        _so_far(holder, waiting),
+        _longest_first(waiting.spent.seconds),
     )
 
 
-def _so_far(holder: str, waiting: Waiting) -> list[Waited]:
-    spent = claims.waited(holder)
-    gates = {str(check.gate.id): check.gate.name for check in waiting.explanation.checks}
-    others = [int(key) for key in spent if key not in gates and key.isdecimal()]
-    gates |= {str(row.pk): name_of(row.kind, row.label) for row in _rows(others)}
-    found = [
-        Waited(gates.get(key) or name_of("gone" if key.isdecimal() else key, ""), seconds)
-        for key, seconds in spent.items()
-        if seconds >= claims.LEAST
-    ]
-    return sorted(found, key=lambda entry: -entry.seconds)
-
-
-def _rows(gate_ids: Iterable[int]) -> list[GateRow]:
-    wanted = list(gate_ids)
-    return list(GateRow.objects.filter(pk__in=wanted)) if wanted else []
+def _longest_first(seconds: Mapping[Limit, float]) -> list[Waited]:
+    return [Waited(name_of(*limit), spent) for limit, spent in sorted(seconds.items(), key=lambda entry: -entry[1])]

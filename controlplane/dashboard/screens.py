@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from controlplane.dashboard import verdict
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
-from runs import catalog, lineage, queries, states, why
+from runs import catalog, lineage, queries, states, time_split, why
 from runs.models import Run
 from runs.queries import Filter, OpView
 
@@ -149,11 +149,13 @@ def blocks_of_run(run: Run) -> list[Block]:
     waiting_ops = [view for view in ops if view.waiting]
     reasons = why.of_run(run) if run.state == states.QUEUED else None
     more = len(waiting_ops) - 6
-    line = Timeline(run, ops, lineage.tries_of(run))
+    split = time_split.of_run(run, ops, reasons.waiting if reasons else None)
+    line = Timeline(run, ops, split.spans)
     return [
         Block("run-head", "runs/_head.html", {"run": run, "ops": ops, "done": line.done}),
         Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line}),
+        Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
         Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run), "op": ""}),
     ]
 

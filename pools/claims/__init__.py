@@ -11,9 +11,9 @@ A holder is an opaque string, "<kind>:<id>"; each kind is registered with what t
 or its lease runs out.
 """
 
-from pools.claims.account import LEAST
+from pools.claims.account import LEAST, PROSPECTS, KnownLane, kind_and_label, spent
 from pools.claims.board import Desk
-from pools.claims.doors import desk, drain, lapsed, renew, sweep, waited
+from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
 from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, server_uptime
@@ -24,13 +24,16 @@ from pools.claims.store import reservation
 __all__ = [
     "AWAY",
     "LEAST",
+    "PROSPECTS",
     "Ask",
     "Desk",
     "Grant",
     "HolderKind",
+    "KnownLane",
     "clock_time",
     "desk",
     "drain",
+    "kind_and_label",
     "lapsed",
     "lose_patience",
     "on_change",
@@ -39,7 +42,7 @@ __all__ = [
     "reservation",
     "reserve",
     "server_uptime",
+    "spent",
     "sweep",
-    "waited",
     "waited_for",
 ]

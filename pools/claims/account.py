@@ -28,10 +28,17 @@ class KnownLane(Lane):
 
     def until(self, now: datetime) -> Seconds:
         """The sums, with the time since `parked_at` counted for what it is parked on."""
-        if self.parked_at is None or now <= self.parked_at:
+        on = self.waits_for
+        if on is None or self.parked_at is None or now <= self.parked_at:
             return dict(self.sums)
-        on = PROSPECTS if self.blocked_on is None else str(self.blocked_on)
         return _with(self.sums, on, (now - self.parked_at).total_seconds())
+
+    @property
+    def waits_for(self) -> str | None:
+        """What the time counts for since `parked_at`."""
+        if self.parked_at is None:
+            return None
+        return PROSPECTS if self.blocked_on is None else str(self.blocked_on)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,20 @@ class Account:
 
     def to_json(self) -> str:
         return json.dumps({"own": self.own, "offset": self.offset, "held": self.held})
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a candidate has waited so far, by gate, and for which of them it waits now. None: nothing counts on."""
+
+    seconds: Seconds
+    on: str | None
+
+
+def spent(text: str, lane: KnownLane, now: datetime) -> Spent:
+    """The same from an account as it stands in a row, for eyes."""
+    own = read(text)
+    return Spent(own.waited(lane.until(now), now), own.held[0] if own.held else lane.waits_for)
 
 
 class Book:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from pools.claims import account, store
+from pools.claims import store
 from pools.claims.board import Desk
 from pools.claims.kinds import Grant
 from pools.claims.lock import admission_lock, clock_time, rows, stamp
@@ -57,16 +57,6 @@ def renew(grants: Sequence[Grant], lease: float) -> set[str]:
     must stop its work. One statement, without the admission lock: it changes nobody's place.
     """
     return store.renew([(grant.holder, grant.token) for grant in grants], lease) if grants else set()
-
-
-def waited(holder: str) -> dict[str, float]:
-    """The seconds that a candidate has waited so far, by gate id or `account.PROSPECTS`. Empty: it does not wait."""
-    found = store.by_holder([holder])
-    if not found:
-        return {}
-    now = clock_time()
-    (lane,) = store.lanes_by_id([found[0].lane])
-    return account.read(found[0].account).waited(lane.until(now), now)
 
 
 def lapsed() -> list[Grant]:

@@ -15,7 +15,8 @@
       button.setAttribute("aria-pressed", button.dataset.setTheme === theme);
   };
 
-  // Durations count up from data-since and down to data-until, by the server's clock; one timer a page, none in a hidden tab.
+  // Durations count up from data-since, data-times as fast, and down to data-until, by the server's clock.
+  // One timer a page, none in a hidden tab.
   const skew = Date.parse(one("meta[name=server-now]")?.content ?? new Date()) - Date.now();
   const two = (number) => String(number).padStart(2, "0");
   const inWords = (s) =>
@@ -30,8 +31,10 @@
   const count = () => {
     if (document.hidden) return;
     const now = Date.now() + skew;
-    for (const time of all("time[data-since]"))
-      say(time, inWords(Math.max(0, ((now - Date.parse(time.dataset.since)) / 1000) | 0)));
+    for (const time of all("time[data-since]")) {
+      const gone = ((now - Date.parse(time.dataset.since)) / 1000) * (time.dataset.times ?? 1);
+      say(time, inWords(Math.max(0, gone | 0)));
+    }
     for (const time of all("time[data-until]")) {
       const left = Math.ceil((Date.parse(time.dataset.until) - now) / 1000);
       say(time, left > 0 ? `in ${inWords(left)}` : "now");

@@ -54,6 +54,8 @@ def test_a_run_is_watched_to_its_end(sign_in: Callable[..., Page]) -> None:
     expect(page.locator("#log")).to_contain_text("Processing asset A...")
     expect(page.locator("#run-head")).to_contain_text("Succeeded", timeout=30_000)
     expect(page.locator("#timeline .b-ok")).to_have_count(4)
+    expect(page.locator("#time")).to_contain_text("This run's executor")
+    expect(page.locator("#time time[data-since]")).to_have_count(0)
     expect(page.get_by_role("button", name="Cancel run")).to_be_hidden()
     assert page.evaluate("window.untouched"), "the page was reloaded"
 

@@ -20,6 +20,7 @@ PLAIN = (
     "runs/graph.py",
     "runs/interrupts.py",
     "runs/retry.py",
+    "runs/spans.py",
     "runs/states.py",
     "runs/system_tags.py",
     "runs/tag_limits.py",

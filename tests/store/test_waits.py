@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from pools import claims, queries, sizing
+from pools import claims, sizing, waits
 from pools.claims import board
 from runs import states, transitions
 from tests.builders import ADA, carry_out, end, job, launched_run, op, pool, start, state_of, the_op, workers
@@ -32,7 +32,7 @@ def later(monkeypatch):
 
 
 def waited(holder: str) -> dict[str, int]:
-    return {f"{wait.kind} {wait.label}": round(wait.seconds) for wait in queries.waits(holder)}
+    return {f"{wait.kind} {wait.label}": round(wait.seconds) for wait in waits.last(holder)}
 
 
 def of_op(run, key: str | None = None) -> dict[str, int]:
@@ -117,7 +117,7 @@ def test_they_add_up_to_the_whole_wait(later):
             for key in ("a", "b"):
                 if state_of(run, key) == states.ADMITTED:
                     row = the_op(run, key)
-                    total = sum(wait.seconds for wait in queries.waits(transitions.op_holder(row.pk)))
+                    total = sum(wait.seconds for wait in waits.last(transitions.op_holder(row.pk)))
                     whole = (row.admitted_at - row.ready_at).total_seconds()
                     assert total == pytest.approx(whole, rel=0.01, abs=0.005)
                     carry_out(row)

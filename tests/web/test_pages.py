@@ -142,6 +142,21 @@ def test_what_is_streamed_is_a_part_of_the_page(viewer: Client, busy: Run, topic
         assert drawn in shown
 
 
+def test_a_run_says_where_its_time_went(operator: Client, busy: Run) -> None:
+    a.let_pass(90)
+    text = operator.get(f"/runs/{busy.uid}/").content.decode()
+    panel = text[text.index('id="time"') : text.index('id="log"')]
+    for part in ("Ops running", "All its ops together", "Waiting", "/pools/database/"):
+        assert part in panel, part
+    assert "data-times" in panel, "what several ops do grows several times as fast"
+    queued = Run.objects.filter(state="queued").first()
+    text = operator.get(f"/runs/{queued.uid}/").content.decode()
+    panel = text[text.index('id="time"') : text.index('id="log"')]
+    assert "In the run queue" in panel
+    assert "team=growth" in panel
+    assert "All its ops together" not in panel
+
+
 def test_an_unknown_address_is_said_in_plain_words(operator: Client) -> None:
     for page in (
         "/nowhere/",

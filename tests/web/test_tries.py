@@ -10,10 +10,9 @@ from django.urls import reverse
 
 from controlplane.dashboard import screens
 from controlplane.dashboard.templatetags import tries
-from controlplane.dashboard.timeline import Timeline
 from pools import claims
-from runs import lineage, queries, states, transitions, verdict
-from runs.models import Op, OpEvent, Run
+from runs import states, transitions, verdict
+from runs.models import Op, OpEvent
 from runs.verdict import Verdict
 from tests import builders as a
 
@@ -180,47 +179,6 @@ def test_many_tries_ask_one_question_and_are_shown_to_a_limit(viewer: Client, dj
     assert "no. 50." in text
     assert "no. 49." not in text
     assert "the last 100" in text
-
-
-def bars(op: Op) -> list[tuple[str, float, float]]:
-    """What the timeline of an op's run draws for it, (kind, from, to), over two hours."""
-    drawn = Timeline(op.run, queries.ops_of(op.run), lineage.tries_of(op.run)).rows[0].bars
-    return [(bar.kind, round(bar.x), round(bar.x + bar.width)) for bar in drawn]
-
-
-def test_earlier_attempts_are_drawn_on_the_timeline() -> None:
-    """An op waited for 12 minutes, ran for 12 and failed, waited and ran again, and waits now since 36 minutes."""
-    began = claims.clock_time() - timedelta(minutes=120)
-    op = a.waiting_op()
-    at = [began + timedelta(minutes=12 * n) for n in range(11)]
-    Run.objects.filter(pk=op.run_id).update(queued_at=began, started_at=began)
-    OpEvent.objects.create(op=op, attempt=1, kind=verdict.CRASHED, started_at=at[1], at=at[2])
-    OpEvent.objects.create(op=op, attempt=1, kind=verdict.LATE, at=at[3])
-    OpEvent.objects.create(op=op, attempt=2, kind=verdict.FAILED, started_at=at[4], at=at[6])
-    Op.objects.filter(pk=op.pk).update(attempt=2, ready_at=at[0], started_at=at[4], ended_at=at[6])
-    op = a.the_op(Run.objects.get())
-    assert bars(op) == [("wait", 0, 10), ("wait", 20, 40), ("wait", 60, 100), ("fail", 10, 20), ("fail", 40, 60)]
-    op.ready_at = at[7]
-    op.save()
-    assert bars(op) == [("wait", 70, 100), ("fail", 10, 20), ("fail", 40, 60)], "at the back of its class"
-    Op.objects.filter(pk=op.pk).update(state=states.UP_FOR_RETRY, ready_at=at[3], retry_at=began)
-    assert bars(op) == [("wait", 30, 40), ("fail", 10, 20), ("fail", 40, 60)], "it does not wait in line"
-    Op.objects.filter(pk=op.pk).update(state=states.RUNNING, token=1, ready_at=at[7], started_at=at[8], ended_at=None)
-    assert bars(op)[0] == ("wait", 70, 80)
-    assert bars(op)[-1] == ("run", 80, 100)
-    Op.objects.filter(pk=op.pk).update(state=states.SUCCESS, ended_at=at[9])
-    assert bars(op)[-1] == ("ok", 80, 90)
-    Op.objects.filter(pk=op.pk).update(state=states.READY, started_at=at[4], ready_at=at[3], ended_at=at[6])
-    transitions.cancel_run(op.run_id, "ada")
-
-
-def test_a_wait_that_was_canceled_is_drawn() -> None:
-    op = a.waiting_op()
-    began = claims.clock_time() - timedelta(minutes=100)
-    Run.objects.filter(pk=op.run_id).update(queued_at=began, started_at=began)
-    Op.objects.filter(pk=op.pk).update(ready_at=began + timedelta(minutes=50))
-    transitions.cancel_run(op.run_id, "ada")
-    assert bars(a.the_op(Run.objects.get())) == [("wait", 50, 100)]
 
 
 def test_the_stream_carries_no_button(viewer: Client) -> None:

@@ -19,7 +19,6 @@ from pools import rules
 from pools.models import Gate
 from pools.queries import PoolView
 from pools.reasons import Check, Prospect
-from pools.rules import NAMES
 from runs import queries, states
 from runs.models import Op, Run
 from runs.words import duration, whole_seconds
@@ -245,18 +244,25 @@ def taken(entry: Prospect) -> str:
 @register.simple_tag
 def gate_name(gate: rules.Gate, at_beginning: bool = True) -> SafeString:
     """A gate in the words of `pools.rules`, its label linked to its page where it has one."""
-    pages = {"pool": ("pool", [gate.label]), "run_tag": ("limits", []), "runs": ("limits", [])}
-    before, label, after = NAMES[gate.kind].partition("{}")
+    return limit_name(gate.kind, gate.label, at_beginning)
+
+
+@register.simple_tag
+def limit_name(kind: str, label: str, at_beginning: bool = True) -> SafeString:
+    """The same by the gate's kind and label; also for what is waited for beside gates."""
+    pages = {"pool": ("pool", [label]), "run_tag": ("limits", []), "runs": ("limits", [])}
+    before, named, after = (rules.NAMES | rules.OTHER_NAMES)[kind].partition("{}")
+    label = label if named else ""
     if at_beginning:
         before = before[:1].upper() + before[1:]
-    if gate.kind not in pages:
-        shown = format_html('<span class="mono">{}</span>', gate.label) if label else ""
+    if kind not in pages:
+        shown = format_html('<span class="mono">{}</span>', label) if label else ""
         return format_html("{}{}{}", before, shown, after)
-    view, arguments = pages[gate.kind]
+    view, arguments = pages[kind]
     where = reverse(view, args=arguments)
     if not label:
         return format_html('<a href="{}">{}</a>', where, before)
-    return format_html('{}<a class="mono" href="{}">{}</a>{}', before, where, gate.label, after)
+    return format_html('{}<a class="mono" href="{}">{}</a>{}', before, where, label, after)
 
 
 @register.simple_tag
