@@ -42,6 +42,7 @@ urlpatterns = [
     path("settings/granularity/", settings.granularity, name="default-granularity"),
     path("settings/run-buffer/", settings.run_buffer, name="run-buffer"),
     path("settings/check-at-queue/", settings.check_at_queue, name="check-at-queue"),
+    path("settings/rules/", settings.add_rule, name="settings-rules"),
     path("live/", stream.live_stream, name="live"),
     path("login/", LoginView.as_view(template_name="sign_in/password.html"), name="login"),
     path("login/<str:uid>/<str:token>/", sign_in.by_link, name="login-link"),

@@ -13,8 +13,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from controlplane.dashboard import verdict
+from controlplane.dashboard.templatetags.ledger import changes_about
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
 from runs import catalog, lineage, queries, states, time_split, why
@@ -208,7 +210,7 @@ def pool(argument: str) -> list[Block]:
         ),
         Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
         Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
-        Block("changes", "_changes.html", {"changes": pool_queries.changes(key, most=8)}),
+        _changes(reverse("pool", args=[argument]), key, most=8),
     ]
 
 
@@ -223,7 +225,7 @@ def queue(argument: str = "") -> list[Block]:
 def limits(argument: str = "") -> list[Block]:
     return [
         Block("limits-in-use", "queue/_in_use.html", {"limits": queries.queue_limits()}),
-        Block("changes", "_changes.html", {"changes": pool_queries.changes("runs", "rule:", most=8)}),
+        _changes(reverse("limits"), "runs", "rule:", most=8),
     ]
 
 
@@ -235,8 +237,13 @@ def settings(argument: str = "") -> list[Block]:
     }
     return [
         Block("in-force", "settings/_in_force.html", in_force),
-        Block("changes", "_changes.html", {"changes": pool_queries.changes("runs", "rule:", "pools", most=12)}),
+        _changes(reverse("settings"), "runs", "rule:", "pools", most=12),
     ]
+
+
+def _changes(at: str, *subjects: str, most: int) -> Block:
+    """The newest changes about some subjects, for the page at an address."""
+    return Block("changes", "_changes.html", {"changes": pool_queries.changes(*subjects, most=most), "at": at})
 
 
 def changes(argument: str = "") -> list[Block]:
@@ -247,7 +254,13 @@ def ledger(subject: str, before: int | None, most: int = 50) -> Block:
     """A page of the change ledger, about one subject or all."""
     found = pool_queries.changes(*filter(None, [subject]), most=most + 1, before=before)
     following = found[most - 1].pk if len(found) > most else None
-    context = {"changes": found[:most], "following": following, "subject": subject, "before": before}
+    context = {
+        "changes": found[:most],
+        "following": following,
+        "subject": subject,
+        "before": before,
+        "at": changes_about(subject, before),
+    }
     return Block("changes", "changes/_table.html", context)
 
 

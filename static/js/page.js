@@ -159,6 +159,9 @@
   document.addEventListener("htmx:sse:error", () => live("lost", "Not live, trying again"));
   document.addEventListener("htmx:sse:close", () => live("lost", "Not live"));
 
+  // A form that came back with errors is taken up at the first of them; after the browser has gone to the form.
+  addEventListener("load", () => one("[aria-invalid=true]")?.focus());
+
   setInterval(count, 1000);
   document.addEventListener("visibilitychange", count);
   refresh();

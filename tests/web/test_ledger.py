@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -195,3 +197,33 @@ def test_what_an_undo_does_is_said_for_every_kind(operator: Client) -> None:
     ]
     for text, sentence in zip(words, expected, strict=True):
         assert sentence in text
+
+
+def test_an_undo_on_an_older_page_is_shown_there(operator: Client) -> None:
+    a.pool("api", 3)
+    change = latest()
+    for number in range(1, 60):
+        a.pool("database", number)
+    older = f"/changes/?before={change.pk + 5}"
+    page = operator.get(older).content.decode()
+    asked = reverse("change", args=[change.pk]) + "?from=/changes/%3Fbefore%3D"
+    assert asked in page
+    where = f"{reverse('change', args=[change.pk])}?from={quote(older)}"
+    dialog = operator.get(where, headers=HTMX).content.decode()
+    assert f'name="from" value="{older}"' in dialog
+    answer = undo(operator, change, **{"from": older}).content.decode()
+    assert 'hx-target="#changes"' in answer
+    assert f'id="c-{change.pk}"' in answer
+    assert reverse("change", args=[change.pk]) not in answer, "it can't be undone any more"
+    assert answer.count('id="c-') == operator.get(older).content.decode().count('id="c-')
+
+
+def test_without_a_script_an_undo_leads_back_to_where_it_was_asked_for(operator: Client) -> None:
+    for start in ("/changes/?subject=pool:&before=99", "/pools/api/", "/settings/"):
+        a.pool("api", latest().pk + 1 if Change.objects.exists() else 1)
+        assert undo(operator, latest(), htmx=False, **{"from": start})["Location"] == start
+    a.pool("api", 99)
+    assert undo(operator, latest(), htmx=False, **{"from": "https://elsewhere.example/"})["Location"] == "/changes/"
+    a.pool("api", 100)
+    page = operator.get("/pools/api/").content.decode()
+    assert f"{reverse('change', args=[latest().pk])}?from=/pools/api/" in page

@@ -176,3 +176,25 @@ def test_a_viewer_sees_values_and_why_the_controls_are_closed(viewer: Client) ->
         assert "operator role" in answer.content.decode()
     assert viewer.post(reverse("pool-granularity", args=["database"]), {"granularity": "run"}).status_code == 403
     assert Change.objects.count() == changes
+
+
+@pytest.mark.parametrize(("address", "title"), [("settings-rules", "Settings"), ("rules", "Run limits")])
+def test_a_rule_that_is_refused_comes_back_on_the_page_it_was_written_on(
+    operator: Client, address: str, title: str
+) -> None:
+    written = {"key": "team", "kind": "one", "value": "", "limit": "7", "why": "a busy week"}
+    answer = operator.post(reverse(address), written)
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert f"<h1>{title}</h1>" in text
+    assert "Write the value that is counted" in text
+    for kept in ('value="team"', 'value="7"', 'value="a busy week"'):
+        assert kept in text
+    assert f'action="{reverse(address)}#add-rule"' in text
+    assert operator.post(reverse(address), {**written, "value": "growth"}).status_code == 302
+    assert operator.get(reverse(address)).status_code == 405
+
+
+def test_without_a_script_who_adds_a_rule_in_settings_stays_there(operator: Client) -> None:
+    answer = operator.post(reverse("settings-rules"), {"key": "team", "kind": "any", "limit": "1"})
+    assert answer["Location"] == reverse("settings")

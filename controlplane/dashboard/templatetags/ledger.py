@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from django import template
 from django.urls import reverse
@@ -112,3 +112,9 @@ def changes_about(subject: str = "", before: int | None = None) -> str:
     """The ledger with a filter."""
     chosen = {name: value for name, value in {"subject": subject, "before": before}.items() if value}
     return reverse("changes") + ("?" + urlencode(chosen) if chosen else "")
+
+
+@register.filter
+def as_from(address: str) -> str:
+    """For the address of a change: the page that it is looked at from, to which undoing it leads back."""
+    return f"?from={quote(address)}" if address else ""

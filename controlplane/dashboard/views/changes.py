@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
-from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, page
+from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, ours, page
 from pools import queries
 from pools.models import Change
 from pools.sizing import Overtaken
@@ -21,8 +24,7 @@ from runs.ledger import CannotRevert, NoSuchChange
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    subject, before = request.GET.get("subject", "").strip(), request.GET.get("before", "")
-    cursor = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
+    subject, cursor = _asked(request.GET)
     # The first page is live; further pages stand still, so that nobody loses the place.
     return page(
         request,
@@ -42,7 +44,9 @@ def show(request: HttpRequest, change_id: int) -> HttpResponse:
         change, newer = queries.change(change_id)
     except Change.DoesNotExist:
         raise Http404(str(NoSuchChange(change_id))) from None
-    return into_dialog(request, "changes/_show.html", 200, title=f"Change {change_id}", change=change, newer=newer)
+    at = ours(request, request.GET.get("from", ""))
+    title = f"Change {change_id}"
+    return into_dialog(request, "changes/_show.html", 200, title=title, change=change, newer=newer, at=at)
 
 
 @require_POST
@@ -60,7 +64,24 @@ def revert(request: HttpRequest, change_id: int) -> HttpResponse:
     except (WouldDeadlock, CannotRevert) as error:
         return into_dialog(request, "_message.html", 409, title="Undo refused", text=str(error))
     text = f"Change {change_id} is undone by change {made.pk}."
+    at = ours(request, request.POST.get("from", ""))
     if by_htmx(request):
-        return done(request, text, reverse("changes"))
+        return _redrawn(done(request, text, reverse("changes")), at)
     messages.success(request, text)
-    return redirect("changes")
+    return redirect(at or "changes")
+
+
+def _redrawn(response: HttpResponse, at: str) -> HttpResponse:
+    """With the older page of the ledger that was looked at, if that is one: no stream draws it again."""
+    address = urlsplit(at)
+    subject, cursor = _asked(QueryDict(address.query))
+    if address.path == reverse("changes") and cursor:
+        block = screens.ledger(subject, cursor)
+        response.write(render_to_string("_redrawn.html", {"id": block.id, "html": block.draw()}))
+    return response
+
+
+def _asked(query: QueryDict) -> tuple[str, int | None]:
+    """Which page of the ledger: about what, and before which change."""
+    subject, before = query.get("subject", "").strip(), query.get("before", "")
+    return subject, int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None

@@ -53,10 +53,13 @@ def done(
 
 def back(request: HttpRequest, otherwise: str) -> HttpResponse:
     """A redirect to where the form stood, if that is one of our pages."""
-    came_from = request.headers.get("referer", "")
-    if url_has_allowed_host_and_scheme(came_from, {request.get_host()}, require_https=request.is_secure()):
-        return redirect(came_from)
-    return redirect(otherwise)
+    return redirect(ours(request, request.headers.get("referer", "")) or otherwise)
+
+
+def ours(request: HttpRequest, address: str) -> str:
+    """An address that a request names, if it is one of our pages, else nothing."""
+    safe = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
+    return address if safe else ""
 
 
 def into_dialog(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:

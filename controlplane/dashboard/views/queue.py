@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -38,6 +40,7 @@ def _limits(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResp
         here="limits",
         limits=blocks[0].context["limits"],
         form=form,
+        add_rule_at=reverse("rules"),
         known_tags=queries.known_tags(),
     )
     response.status_code = status
@@ -63,15 +66,22 @@ def maximum(request: HttpRequest) -> HttpResponse:
 @require_POST
 @operators_only
 def add_rule(request: HttpRequest) -> HttpResponse:
+    return added(request, reverse("limits"), _limits)
+
+
+def added(
+    request: HttpRequest, page_of_form: str, redraw: Callable[[HttpRequest, RuleForm, int], HttpResponse]
+) -> HttpResponse:
+    """Add a rule. One that is refused comes back on the page that it was written on, as it was written."""
     form = RuleForm(request.POST)
     if form.is_valid():
         rule = form.rule
         existing = TagRule.objects.filter(key=rule.key, value=rule.value, per_value=rule.per_value).first()
         if existing is None:
             run_limits.set_rule(rule, author(request))
-            return _rules_changed(request, f"Run limit {rule.label}: {rule.limit}.")
+            return _rules_changed(request, f"Run limit {rule.label}: {rule.limit}.", page_of_form)
         form.add_error("key", f"There is a rule for {rule.label} already: {existing.limit}. Change its limit instead.")
-    return _limits(request, form, 422)
+    return redraw(request, form, 422)
 
 
 @require_POST
@@ -98,11 +108,11 @@ def edit_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
 def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     row = _rule(rule_id)
     run_limits.delete_rule(rule_id, author(request))
-    return _rules_changed(request, f"Run limit {row} is deleted.")
+    return _rules_changed(request, f"Run limit {row} is deleted.", reverse("limits"))
 
 
-def _rules_changed(request: HttpRequest, text: str) -> HttpResponse:
-    response = done(request, text, reverse("limits"))
+def _rules_changed(request: HttpRequest, text: str, otherwise: str) -> HttpResponse:
+    response = done(request, text, otherwise)
     if "HX-Request" in request.headers:
         response["HX-Refresh"] = "true"
     return response

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from controlplane.dashboard import screens
 from controlplane.dashboard.forms import RuleForm
 from controlplane.dashboard.roles import operators_only
+from controlplane.dashboard.views import queue
 from controlplane.dashboard.views.editing import Verb, in_words, refused
 from controlplane.dashboard.views.page import done, page
 from pools import queries as pool_queries
@@ -23,8 +24,12 @@ CHECK = {"on": True, "off": False}
 
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
+    return _settings(request, RuleForm())
+
+
+def _settings(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResponse:
     blocks = screens.settings()
-    return page(
+    response = page(
         request,
         "settings/show.html",
         blocks,
@@ -32,9 +37,19 @@ def show(request: HttpRequest) -> HttpResponse:
         here="settings",
         limits=blocks[0].context["limits"],
         settings=blocks[0].context["settings"],
-        form=RuleForm(),
+        form=form,
+        add_rule_at=reverse("settings-rules"),
         known_tags=queries.known_tags(),
     )
+    response.status_code = status
+    return response
+
+
+@require_POST
+@operators_only
+def add_rule(request: HttpRequest) -> HttpResponse:
+    """Add a tag rule of the run queue, whose form stands on this page, too."""
+    return queue.added(request, reverse("settings"), _settings)
 
 
 @require_POST
