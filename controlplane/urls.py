@@ -16,6 +16,7 @@ urlpatterns = [
     path("runs/<slug:uid>/ops/<str:key>/retry/", ops.retry, name="op-retry"),
     path("runs/<slug:uid>/ops/<str:key>/give-up/", ops.give_up, name="op-give-up"),
     path("runs/<slug:uid>/cancel/", runs.cancel, name="run-cancel"),
+    path("runs/<slug:uid>/again/", runs.again, name="run-again"),
     path("runs/<slug:uid>/priority/", runs.reprioritize, name="run-priority"),
     path("queue/", queue.show, name="queue"),
     path("queue/limits/", queue.limits, name="limits"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from pools import claims
 from pools import queries as pool_queries
-from runs import admission, graph, in_force, params, plans, priority, states, system_tags, transitions
+from runs import admission, graph, in_force, lineage, params, plans, priority, states, system_tags, transitions
 from runs.catalog import Catalog, Job
 from runs.definitions import ALL, DefinitionError, checked_tags
 from runs.models import Op, Run, RunTag
@@ -21,13 +21,15 @@ class Again:
     """That a run executes another one again: `plan` is what it executes itself, `reused` what it takes as it is.
 
     `reused` names the op whose success each is. `retry`: it is one of the parent's own retries, which are launched
-    once, whoever tries.
+    once, whoever tries. `seen`: the newest run that executed the parent again, as who asks has seen it, 0 for none; if
+    there is a newer one, nothing is launched. None: in any case.
     """
 
     parent: Run
     plan: graph.Plan
     reused: Mapping[str, int]
     retry: bool = False
+    seen: int | None = None
 
 
 class NotDue(Exception):
@@ -79,7 +81,8 @@ def launch(
     """Queue a run of a job; it starts at once if every limit has room. Every run goes through the queue.
 
     `tags` are added to the job's; `priority` is written as the tag for it. `values` are the params.
-    Raises CannotLaunch; NotDue for a retry. One transaction: the run, its ops, its place in the queue.
+    Raises CannotLaunch; NotDue if somebody else was first to execute a run again. One transaction: the run, its ops,
+    its place in the queue.
     """
     errors: dict[str, str] = {}
     all_tags = dict(job.tags)
@@ -103,7 +106,7 @@ def launch(
 
     plan_id = plans.keep(plan)
     with claims.desk() as desk:
-        if again and again.retry and not _is_due(again.parent):
+        if again and not _is_first(again):
             raise NotDue
         run = Run.objects.create(
             uid=uuid.uuid4().hex,
@@ -175,9 +178,12 @@ def _family(again: Again | None, tags: Mapping[str, str]) -> dict[str, Any]:
     return {"retries_left": left, "parent": again.parent, "root_id": again.parent.root_id or again.parent.pk}
 
 
-def _is_due(run: Run) -> bool:
-    """Take a run's retry: whoever comes next finds that it is taken. Under the admission lock."""
-    return bool(Run.objects.filter(pk=run.pk, retry_at__isnull=False).update(retry_at=None))
+def _is_first(again: Again) -> bool:
+    """Whether nobody else was first. Under the admission lock, so it stays so. Takes the retry, if it is one."""
+    if again.retry:
+        return bool(Run.objects.filter(pk=again.parent.pk, retry_at__isnull=False).update(retry_at=None))
+    newest = lineage.newest_child(again.parent)
+    return again.seen is None or again.seen == (newest.pk if newest else 0)
 
 
 def warnings(tags: Mapping[str, str], plan: graph.Plan | None = None) -> list[str]:

@@ -1,9 +1,13 @@
-"""Read models of what came before: the tries of an op."""
+"""Read models of what came before: the tries of an op, the runs that a run executes again, the ops that it reuses."""
 
 from __future__ import annotations
 
-from runs.models import OpEvent, Run
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from runs.models import Op, OpEvent, Run
+
+MOST_CHILDREN = 5  # shown of a run
 MOST_TRIES = 100  # of an op, on its page
 MOST_OF_A_RUN = 2000
 
@@ -19,3 +23,41 @@ def tries_of(run: Run) -> dict[int, list[OpEvent]]:
     for event in list(OpEvent.objects.filter(op__run=run).order_by("-id")[:MOST_OF_A_RUN])[::-1]:
         found.setdefault(event.op_id, []).append(event)
     return found
+
+
+@dataclass(frozen=True)
+class Family:
+    """The runs that a run comes from, and those that came of it."""
+
+    parent: Run | None  # the run that it executes again
+    root: Run | None  # the first of them, where that is another one
+    children: tuple[Run, ...]  # those that execute it again, the newest last
+    more: bool  # whether there are older ones than these
+
+    @property
+    def newest(self) -> Run | None:
+        return self.children[-1] if self.children else None
+
+
+def family(run: Run) -> Family:
+    """The family of a run; of very many children the newest."""
+    above = {pk for pk in (run.parent_id, run.root_id) if pk is not None}
+    found = {row.pk: row for row in Run.objects.filter(pk__in=above)} if above else {}
+    children = list(Run.objects.filter(parent=run).order_by("-id")[: MOST_CHILDREN + 1])
+    return Family(
+        found.get(run.parent_id or 0),
+        found.get(run.root_id or 0) if run.root_id != run.parent_id else None,
+        tuple(children[:MOST_CHILDREN][::-1]),
+        len(children) > MOST_CHILDREN,
+    )
+
+
+def newest_child(run: Run) -> Run | None:
+    """The run that was the last to execute this one again."""
+    return Run.objects.filter(parent=run).order_by("-id").first()
+
+
+def sources(ops: Iterable[Op]) -> dict[int, Op]:
+    """The ops whose success these reuse, by their ids, with their runs. What is gone is left out."""
+    wanted = {op.reused_from for op in ops if op.reused_from is not None}
+    return {op.pk: op for op in Op.objects.filter(pk__in=wanted).select_related("run")} if wanted else {}

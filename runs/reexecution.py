@@ -16,15 +16,16 @@ log = logging.getLogger(__name__)
 OWN_TAGS = (system_tags.PARENT_RUN, system_tags.ROOT_RUN, system_tags.RETRY_NUMBER)
 
 
-def reexecute(run: Run, *, who: str, door: str, from_failure: bool) -> Run:
+def reexecute(run: Run, *, who: str, door: str, from_failure: bool, seen: int | None = None) -> Run:
     """Queue a run that executes another one again, with its tags and params, by the definitions of now.
 
     From failure: what succeeded is not run again, its values are reused; what comes after an op that is run again is
     run again too. Raises CannotLaunch: it is not over, nothing of it failed, or its job is not there any more.
+    With `seen`, NotDue if there is a newer run that executes it again than the one with this id (0: any at all).
     """
     if not run.over:
         raise CannotLaunch({"run": f"run {run.short} is {run.state}: wait for its end, or cancel it"})
-    return _again(run, who, door, from_failure, retry=False)
+    return _again(run, who, door, from_failure, seen=seen)
 
 
 def retry_due() -> int:
@@ -52,7 +53,7 @@ def can_reuse(run: Run) -> bool:
     return run.over and states.SUCCESS in found and found != {states.SUCCESS}
 
 
-def _again(run: Run, who: str, door: str, from_failure: bool, retry: bool) -> Run:
+def _again(run: Run, who: str, door: str, from_failure: bool, retry: bool = False, seen: int | None = None) -> Run:
     job = _job(run)
     reused = _reused(run, job.plan) if from_failure else {}
     if len(reused) == len(job.plan.ops):
@@ -62,7 +63,7 @@ def _again(run: Run, who: str, door: str, from_failure: bool, retry: bool) -> Ru
     if retry:
         most = system_tags.as_retries(tags.get(system_tags.MAX_RETRIES)) or 0
         tags[system_tags.RETRY_NUMBER] = str(most - run.retries_left + 1)
-    again = Again(run, job.plan.without(reused), reused, retry)
+    again = Again(run, job.plan.without(reused), reused, retry, seen)
     return launch.launch(job, who=who, door=door, tags=tags, values=run.params, again=again)
 
 

@@ -6,7 +6,7 @@ watch, so a block knows nothing of the reader: forms and tokens are drawn only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -19,7 +19,7 @@ from controlplane.dashboard import verdict
 from controlplane.dashboard.templatetags.ledger import changes_about
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
-from runs import catalog, lineage, queries, states, time_split, why
+from runs import catalog, lineage, queries, reexecution, states, time_split, why
 from runs.models import Run
 from runs.queries import Filter, OpView
 
@@ -153,13 +153,25 @@ def blocks_of_run(run: Run) -> list[Block]:
     more = len(waiting_ops) - 6
     split = time_split.of_run(run, ops, reasons.waiting if reasons else None)
     line = Timeline(run, ops, split.spans)
+    sources = lineage.sources(view.op for view in ops)
     return [
-        Block("run-head", "runs/_head.html", {"run": run, "ops": ops, "done": line.done}),
+        Block("run-head", "runs/_head.html", _head_of_run(run, ops, line.done)),
         Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
-        Block("timeline", "runs/_timeline.html", {"run": run, "line": line}),
+        Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
         Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run), "op": ""}),
     ]
+
+
+def _head_of_run(run: Run, ops: Sequence[OpView], done: int) -> dict[str, Any]:
+    return {
+        "run": run,
+        "ops": ops,
+        "done": done,
+        "reused": sum(view.op.reused_from is not None for view in ops),
+        "family": lineage.family(run),
+        "reusable": run.over and reexecution.can_reuse(run),
+    }
 
 
 def op(argument: str) -> list[Block]:
@@ -174,7 +186,9 @@ def blocks_of_op(view: OpView) -> list[Block]:
     """The parts of an op's page."""
     row, run = view.op, view.op.run
     reasons = why.of_op(row)
-    head = {"op": row, "upstream": view.upstream if row.state == states.PENDING else ()}
+    source = lineage.sources([row]).get(row.reused_from or 0)
+    log = {"run": run, "lines": queries.log_of(run, row.key), "op": row.key, "source": source}
+    head = {"op": row, "upstream": view.upstream if row.state == states.PENDING else (), "source": source}
     return [
         Block("op-head", "runs/_op_head.html", {**head, "priority": run.priority + row.priority}),
         Block("why", "runs/_op_why.html", {"op": row, "why": reasons}),
@@ -184,7 +198,7 @@ def blocks_of_op(view: OpView) -> list[Block]:
             {"op": row, "why": reasons, "waited": reasons.waited if reasons else why.waited_before(row)},
         ),
         Block("tries", "runs/_tries.html", {"tries": lineage.tries(row.pk), "most": lineage.MOST_TRIES}),
-        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run, row.key), "op": row.key}),
+        Block("log", "runs/_log.html", log),
     ]
 
 

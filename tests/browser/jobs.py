@@ -21,3 +21,16 @@ def flaky(context: dg.OpExecutionContext, rows: int) -> int:
 def patient():
     """Fails once and waits for ten minutes."""
     flaky(extract())
+
+
+@dg.op
+def load(context: dg.OpExecutionContext, rows: int) -> int:
+    if not context.has_tag("dagster/parent_run_id"):
+        raise RuntimeError("not this time")
+    return rows
+
+
+@dg.job
+def breaks_once():
+    """Fails, unless it is executed again."""
+    load(extract())

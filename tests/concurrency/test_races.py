@@ -266,6 +266,27 @@ def test_several_clocks_at_once_execute_a_run_again_once():
     assert Run.objects.exclude(parent=None).values("parent").distinct().count() == 10
 
 
+def test_people_who_saw_the_same_execute_a_run_again_once():
+    workers(1)
+    failed = launched_run(launch.find_job(catalog.current(), "one_op"))
+    (op_row,) = in_state(states.ADMITTED, failed)
+    start(op_row)
+    fail(op_row)
+    failed.refresh_from_db()
+
+    def presses(who: str, seen: int) -> str:
+        try:
+            reexecution.reexecute(failed, who=who, door="page", from_failure=False, seen=seen)
+        except launch.NotDue:
+            return "not due"
+        return "made"
+
+    for seen in (0, failed.pk + 1):
+        told = in_threads(*(partial(presses, f"user{number}", seen) for number in range(5)))
+        assert sorted(told) == ["made"] + ["not due"] * 4
+    assert Run.objects.filter(parent=failed).count() == 2
+
+
 # --- about limits -----------------------------------------------------------------------------------
 
 

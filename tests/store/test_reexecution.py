@@ -6,7 +6,7 @@ import pytest
 
 from pools.models import Hold
 from runs import catalog, execute, launch, outputs, recover, reexecution, run_limits, states, transitions
-from runs.launch import CannotLaunch
+from runs.launch import CannotLaunch, NotDue
 from runs.models import Op, Run
 from tests.builders import ADA, in_state, launched_run, pool, states_of, workers
 from tests.invariants import check_engine
@@ -89,6 +89,15 @@ def test_a_run_that_is_not_over_is_refused():
     with pytest.raises(CannotLaunch, match="wait for its end"):
         again(run)
     assert Run.objects.count() == 1
+
+
+def test_whoever_saw_less_than_there_is_is_told(failed):
+    first = again(failed)
+    with pytest.raises(NotDue):
+        reexecution.reexecute(failed, who="bob", door="page", from_failure=True, seen=0)
+    assert Run.objects.count() == 2
+    reexecution.reexecute(failed, who="bob", door="page", from_failure=True, seen=first.pk)
+    assert Run.objects.count() == 3
 
 
 def test_there_must_be_something_to_execute():

@@ -38,3 +38,18 @@ def orders(): ...
 
 @dg.asset
 def report(orders): ...
+
+
+@dg.op
+def extract() -> int:
+    return 1
+
+
+@dg.op
+def load(rows: int) -> int:
+    return rows
+
+
+@dg.job(tags={"team": "core"})
+def pipeline():
+    load(extract())

@@ -1,15 +1,19 @@
-"""Runs: find them, look at one, cancel it, give it another priority."""
+"""Runs: find them, look at one, cancel it, execute it again, give it another priority."""
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
-from controlplane.dashboard.views.page import done, into_dialog, page
-from runs import catalog, priority, queries, transitions
+from controlplane.dashboard.views.page import by_htmx, done, into_dialog, page
+from pools.limits import shown, whole
+from runs import catalog, launch, lineage, plans, priority, queries, reexecution, transitions
+from runs.launch import CannotLaunch, NotDue
 from runs.models import Run
 from runs.queries import Filter
 
@@ -39,8 +43,10 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def show(request: HttpRequest, uid: str) -> HttpResponse:
     run = the_run(uid)
-    topic = "" if run.over else f"run:{run.pk}"
-    return page(request, "runs/show.html", screens.blocks_of_run(run), topic=topic, here="runs", run=run)
+    topic = "" if run.over and run.retry_at is None else f"run:{run.pk}"
+    blocks = screens.blocks_of_run(run)
+    newest = blocks[0].context["family"].newest
+    return page(request, "runs/show.html", blocks, topic=topic, here="runs", run=run, newest=newest)
 
 
 @require_POST
@@ -54,6 +60,49 @@ def cancel(request: HttpRequest, uid: str) -> HttpResponse:
     if not canceled:
         text = f"{name} was {run.state} already."
     return done(request, text, reverse("run", args=[run.uid]), ("runs/_actions.html", {"run": run}))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def again(request: HttpRequest, uid: str) -> HttpResponse:
+    """Ask whether a run that is over is to be executed again, and how; or do it."""
+    run = the_run(uid)
+    if request.method == "POST":
+        return _execute_again(request, run)
+    return _ask_again(request, run, 200)
+
+
+@operators_only
+def _execute_again(request: HttpRequest, run: Run) -> HttpResponse:
+    """Execute a run again, unless that was done since the reader looked. Leads to the new run."""
+    source = request.POST.get("from", "")
+    if source not in ("all", "failure"):
+        text = f"from: {shown(source)} is not allowed: use all or failure."
+        return into_dialog(request, "_message.html", 422, title="Nothing was launched.", text=text)
+    who, seen = request.user.get_username(), whole(request.POST.get("newest", "")) or 0
+    try:
+        made = reexecution.reexecute(run, who=who, door="page", from_failure=source == "failure", seen=seen)
+    except NotDue:
+        return _ask_again(request, run, 409)
+    except CannotLaunch as error:
+        title = f"{queries.job_name(run)} {run.short} was not executed again."
+        return into_dialog(request, "_message.html", 422, title=title, text=str(error))
+    for text in launch.warnings(made.tags, plans.load(made.plan_id)):
+        messages.warning(request, text)
+    messages.success(request, f"{queries.job_name(made)} {made.short} executes {run.short} again.")
+    where = reverse("run", args=[made.uid])
+    return HttpResponse(headers={"HX-Redirect": where}) if by_htmx(request) else redirect(where)
+
+
+def _ask_again(request: HttpRequest, run: Run, status: int) -> HttpResponse:
+    name, conflict = f"{queries.job_name(run)} {run.short}", status == 409
+    known = {
+        "title": f"{name} was executed again since you looked" if conflict else f"Execute {name} again?",
+        "run": run,
+        "newest": lineage.newest_child(run),
+        "reusable": reexecution.can_reuse(run),
+        "conflict": conflict,
+    }
+    return into_dialog(request, "runs/_ask_again.html", status, **known)
 
 
 @require_POST

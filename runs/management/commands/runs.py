@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,9 @@ from django.core.management.base import CommandError, CommandParser
 from pools.claims import clock_time
 from pools.queries import Waiting
 from pools.reasons import Check
-from runs import bulk_cancel, launch, priority, queries, reexecution, schema, states, transitions
+from runs import bulk_cancel, launch, lineage, priority, queries, reexecution, schema, states, transitions
 from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
-from runs.models import Op, Run
+from runs.models import Op, OpEvent, Run
 from runs.queries import OpView
 from runs.words import duration
 
@@ -108,7 +108,7 @@ class Command(PlainCommand):
         run = queries.find(options["uid"])
         why, ops = queries.why_queued(run), queries.ops_of(run)
         if options["json"]:
-            self.print_json(_run(run) | {"waits": _checks(why), "ops": [_op(view) for view in ops]})
+            self.print_json(_run(run) | _family(run) | {"waits": _checks(why), "ops": _ops(run, ops)})
             return
         self.print_table(
             ("run", run.uid),
@@ -122,6 +122,7 @@ class Command(PlainCommand):
                     ("started", clock(run.started_at)),
                     ("ended", clock(run.ended_at)),
                     ("canceled by", run.canceled_by),
+                    ("executes again", run.parent.uid if run.parent else ""),
                     ("error", run.error),
                     ("tags", _tags(run)),
                     ("params", ", ".join(f"{name}={value!r}" for name, value in run.params.items())),
@@ -233,6 +234,37 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
+def _family(run: Run) -> dict[str, Any]:
+    """What a run comes from, and until when it may go on, in JSON."""
+    return {
+        "parent": run.parent.uid if run.parent else None,
+        "root": run.root.uid if run.root else None,
+        "deadline": run.deadline,
+    }
+
+
+def _ops(run: Run, views: Sequence[OpView]) -> list[dict[str, Any]]:
+    """The ops of a run in JSON, with what befell their attempts and what they reuse."""
+    tries, sources = lineage.tries_of(run), lineage.sources(view.op for view in views)
+    found = []
+    for view in views:
+        source = sources.get(view.op.reused_from or 0)
+        befell = [_try(event) for event in tries.get(view.op.pk, ())]
+        found.append(_op(view) | {"reused_from": source.run.uid if source else None, "tries": befell})
+    return found
+
+
+def _try(event: OpEvent) -> dict[str, Any]:
+    """What befell an attempt, in JSON."""
+    return {
+        "attempt": event.attempt,
+        "kind": event.kind,
+        "started_at": event.started_at,
+        "at": event.at,
+        "text": event.text,
+    }
+
+
 def _op(view: OpView) -> dict[str, Any]:
     """An op in JSON."""
     op = view.op
@@ -274,6 +306,8 @@ def _checks(waiting: Waiting | None) -> list[dict[str, Any]]:
 def _remark(view: OpView) -> str:
     """What a person wants to know about an op beside its state."""
     op = view.op
+    if op.reused_from is not None:
+        return "reused"
     if op.state == states.PENDING:
         return f"after {', '.join(view.upstream)}" if view.upstream else ""
     if op.state == states.READY:
