@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import Max, QuerySet
 
@@ -22,12 +22,14 @@ class Author:
     """Who makes a change, by which door (page, cli, file), and why.
 
     With `reverts` the change undoes that one: it is made only if nothing newer was written about the same.
+    `made` gets the lines of the ledger that were written for it.
     """
 
     who: str
     door: str
     why: str = ""
     reverts: Change | None = None
+    made: list[Change] = field(default_factory=list, compare=False)
 
 
 class Conflict(Exception):
@@ -227,7 +229,7 @@ def record(
         newer = overtaking(author.reverts).exclude(reverts=author.reverts).first()
         if newer is not None:
             raise Overtaken(author.reverts, newer)
-    Change.objects.create(
+    change = Change.objects.create(
         at=desk.now,
         who=author.who,
         door=author.door,
@@ -239,6 +241,7 @@ def record(
         detail=dict(detail or {}),
         reverts=author.reverts,
     )
+    author.made.append(change)
     desk.topics.add("changes")
 
 

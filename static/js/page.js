@@ -102,10 +102,18 @@
     if (!box.matches(":popover-open")) box.showPopover?.();
     for (const toast of all(".toast:not([data-seen])", box)) {
       toast.dataset.seen = "";
-      setTimeout(() => {
-        toast.remove();
-        if (!box.children.length) box.hidePopover?.();
-      }, 6000);
+      const lasts = one("[data-undo]", toast) ? 15000 : 6000;
+      let timer;
+      const wait = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          toast.remove();
+          if (!box.children.length) box.hidePopover?.();
+        }, lasts);
+      };
+      for (const held of ["pointerenter", "focusin"]) toast.addEventListener(held, () => clearTimeout(timer));
+      for (const left of ["pointerleave", "focusout"]) toast.addEventListener(left, wait);
+      wait();
     }
   };
 
@@ -139,6 +147,10 @@
   });
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-closes]")) one("#dialog").close();
+    if (event.target.matches("[data-undo]")) {
+      event.target.closest(".toast, .notice").hidden = true; // it goes later: htmx is about to send its form
+      one("#content").focus({ preventScroll: true });
+    }
   });
   one("#dialog")?.addEventListener("close", () => one("#dialog").replaceChildren());
 

@@ -80,3 +80,51 @@ def test_settings_follow_each_other_and_keep_drafts(sign_in: Callable[..., Page]
     page.locator("#changes li", has_text="on → off").get_by_role("link", name="Undo").click()
     page.get_by_role("dialog").get_by_role("button", name="Undo change").click()
     expect(check.locator("[type=radio][value=on]")).to_be_checked()
+
+
+def test_a_limit_is_undone_from_its_toast_by_keyboard(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    sluice.manage("concurrency", "set", "api", "3")
+    page.clock.install()
+    page.goto(f"{sluice.url}/pools/")
+    expect(page.locator("#live")).to_have_text("Live")
+    limit = page.locator("#p-api").get_by_role("spinbutton")
+    limit.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    toast = page.locator(".toast")
+    expect(toast).to_contain_text("Limit of api is 4.")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('.toast') !== null"):
+            break
+    expect(toast.get_by_role("button", name="Undo")).to_be_focused()
+    page.clock.fast_forward(60_000)
+    expect(toast).to_be_visible()  # whoever is about to press it is not hurried
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("is undone by change")
+    expect(limit).to_have_value("3")
+
+    page.get_by_role("button", name="Raise the limit of api").click()
+    page.locator("#p-api").get_by_role("button", name="Save").click()
+    page.mouse.move(0, 0)
+    button = page.locator(".toast").get_by_role("button", name="Undo").last
+    expect(button).to_be_visible()
+    page.clock.fast_forward(14_000)
+    expect(button).to_be_visible()
+    page.clock.fast_forward(2_000)
+    expect(button).to_be_hidden()
+
+
+def test_a_pause_is_undone_from_its_toast(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    page.goto(f"{sluice.url}/pools/api/")
+    expect(page.locator("#live")).to_have_text("Live")
+    page.locator("#pool-actions summary").click()
+    page.get_by_role("button", name="Pause api").click()
+    expect(page.locator("#pool-head")).to_contain_text("Paused by admin")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator("#pool-head")).not_to_contain_text("Paused by")
+    expect(page.get_by_role("button", name="Resume")).to_be_hidden()
+    expect(page.locator("#pool-actions summary")).to_be_visible()

@@ -227,3 +227,49 @@ def test_without_a_script_an_undo_leads_back_to_where_it_was_asked_for(operator:
     a.pool("api", 100)
     page = operator.get("/pools/api/").content.decode()
     assert f"{reverse('change', args=[latest().pk])}?from=/pools/api/" in page
+
+
+@pytest.mark.parametrize(
+    ("where", "data"),
+    [
+        ("/pools/database/limit/", {"limit": "5"}),
+        ("/pools/database/pause/", {"why": "maintenance"}),
+        ("/pools/database/granularity/", {"granularity": "run"}),
+        ("/queue/limits/maximum/", {"limit": "5"}),
+        ("/settings/default-limit/", {"limit": "5"}),
+        ("/settings/check-at-queue/", {"check": "off"}),
+    ],
+)
+def test_whoever_changes_a_limit_is_offered_to_undo_it(operator: Client, where: str, data: dict[str, str]) -> None:
+    a.pool("database", 1)
+    before = latest()
+    toast = operator.post(where, data, headers=HTMX).content.decode()
+    change = latest()
+    assert change.pk > before.pk
+    assert f'action="{reverse("change-revert", args=[change.pk])}"' in toast
+    assert "csrfmiddlewaretoken" in toast
+    again = operator.post(where, data, headers=HTMX).content.decode()
+    assert "change-revert" not in again, "nothing was changed, so there is nothing to undo"
+    assert "data-undo" not in again
+    undone = undo(operator, change).content.decode()
+    assert "is undone by change" in undone
+    assert "data-undo" not in undone
+
+
+def test_without_a_script_the_next_page_offers_the_undo(operator: Client) -> None:
+    a.pool("database", 1)
+    operator.post("/pools/database/limit/", {"limit": "5"}, headers={"referer": "http://testserver/pools/"})
+    text = operator.get("/pools/").content.decode()
+    assert f'action="{reverse("change-revert", args=[latest().pk])}"' in text
+    assert '<input type="hidden" name="from" value="/pools/">' in text
+    assert undo(operator, latest(), htmx=False, **{"from": "/pools/"})["Location"] == "/pools/"
+    assert "data-undo" not in operator.get("/pools/").content.decode(), "an undo is not undone by a button"
+    assert Pool.objects.get().limit == 1
+
+
+def test_a_rule_that_comes_or_goes_by_an_undo_draws_the_page_anew(operator: Client) -> None:
+    a.tag_rule("team", 3)
+    answer = undo(operator, latest())
+    assert answer["HX-Refresh"] == "true"
+    assert "is undone by change" in operator.get("/queue/limits/").content.decode()
+    assert not TagRule.objects.exists()

@@ -16,7 +16,7 @@ from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, ours, page
 from pools import queries
 from pools.models import Change
-from pools.sizing import Overtaken
+from pools.sizing import DELETED, Overtaken
 from runs import ledger
 from runs.granularity import WouldDeadlock
 from runs.ledger import CannotRevert, NoSuchChange
@@ -65,10 +65,17 @@ def revert(request: HttpRequest, change_id: int) -> HttpResponse:
         return into_dialog(request, "_message.html", 409, title="Undo refused", text=str(error))
     text = f"Change {change_id} is undone by change {made.pk}."
     at = ours(request, request.POST.get("from", ""))
-    if by_htmx(request):
+    if by_htmx(request) and not _came_or_went(made):
         return _redrawn(done(request, text, reverse("changes")), at)
     messages.success(request, text)
+    if by_htmx(request):
+        return HttpResponse(headers={"HX-Refresh": "true"})
     return redirect(at or "changes")
+
+
+def _came_or_went(change: Change) -> bool:
+    """Whether there is one thing more or less to edit: pages that list them with their forms are drawn anew."""
+    return change.field == DELETED or not change.before
 
 
 def _redrawn(response: HttpResponse, at: str) -> HttpResponse:

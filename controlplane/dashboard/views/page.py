@@ -33,8 +33,11 @@ def by_htmx(request: HttpRequest) -> bool:
 
 
 def author(request: HttpRequest) -> Author:
-    """Who makes this change, and the reason given with it."""
-    return Author(request.user.get_username(), "page", request.POST.get("why", "").strip()[:500])
+    """Who makes this change, and the reason given with it. The same for all that a request changes."""
+    known = vars(request)
+    if "author" not in known:
+        known["author"] = Author(request.user.get_username(), "page", request.POST.get("why", "").strip()[:500])
+    return cast(Author, known["author"])
 
 
 def done(
@@ -42,12 +45,14 @@ def done(
 ) -> HttpResponse:
     """The answer to a change that was made: a toast, and the fragment that it changed; without htmx, a redirect.
 
-    The redirect goes back to where the form stood, else to the address `otherwise`.
+    Both offer to undo what the ledger of limits can undo. The redirect goes back to where the form stood, else to
+    the address `otherwise`.
     """
+    change = author(request).made[-1].pk if author(request).made else None
     if by_htmx(request):
         body = render_to_string(fragment[0], fragment[1], request) if fragment else ""
-        return HttpResponse(body + render_to_string("_toast.html", {"text": text}))
-    messages.success(request, text)
+        return HttpResponse(body + render_to_string("_toast.html", {"text": text, "change": change}, request))
+    messages.success(request, text, extra_tags=str(change or ""))
     return back(request, otherwise)
 
 
