@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import connections
 
 from pools import claims
-from runs import catalog, patience, processes, states, transitions, worker, workforce
+from runs import catalog, patience, processes, states, tickets, transitions, worker, workforce
 from runs.heartbeat import URGENT, Child, Heartbeat
 from runs.models import Op
 from runs.parentage import die_with, here
@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 LAST_WORDS = 2.0  # seconds that interrupted ops have to go back in line, when the launcher stops
 QUICK_DEATH = 10.0  # a worker that lived for less seconds is replaced after a pause
+SHORTEST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
 
@@ -52,7 +53,7 @@ class Launcher:
         self.children: dict[int, Child] = {}
         self._dead: list[tuple[Child, str]] = []  # workers that have ended, and how, still to be counted out
         self._vacancies: list[tuple[float, str]] = []  # (when, queue) to start a worker
-        self._pause = 0.5
+        self._pause = SHORTEST_PAUSE
         self._stop_asked = 0
         self.ops = Heartbeat(self.children, self._patiently, self._rejoin)
 
@@ -150,16 +151,24 @@ class Launcher:
         return found
 
     def _next_pause(self, child: Child) -> float:
-        """At once for a worker that has lived; ever later for workers that die young."""
-        if time.monotonic() - child.born > QUICK_DEATH:
-            self._pause = 0.5
+        """At once for a worker that has lived; ever later while all die young, unless Redis is the reason."""
+        grown_before = time.monotonic() - QUICK_DEATH
+        if child.born < grown_before or not tickets.answers():
+            self._pause = SHORTEST_PAUSE
             return 0.0
+        if any(other.born < grown_before for other in self.children.values()):
+            self._pause = SHORTEST_PAUSE
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
         return pause
 
     def _fill_vacancies(self) -> None:
+        """Start the workers whose time has come, once Redis answers: without it they would die at birth."""
         now = time.monotonic()
-        for when, queue in [vacancy for vacancy in self._vacancies if vacancy[0] <= now]:
+        due = [vacancy for vacancy in self._vacancies if vacancy[0] <= now]
+        if due and not tickets.answers():
+            self._vacancies = [(max(when, now + URGENT), queue) for when, queue in self._vacancies]
+            return
+        for when, queue in due:
             self._vacancies.remove((when, queue))
             self._vacancies.append(again := (now + URGENT, queue))  # the database may be away just now
             self.ops.renew_if_due()

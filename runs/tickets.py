@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 PERFORM = "runs.worker.perform"  # what a ticket calls
 CHANGES = "sluice:changes"  # the channel of what changed, a JSON list of topics a message
+THERE = "sluice:there"  # a key that is written to see whether one can be
 INTERRUPT = "interrupt"  # our command to a worker, beside RQ's own
 FAILURE_TTL = 60 * 60  # seconds that RQ keeps a ticket that failed; its default is a year
 PATIENCE = 1.0  # seconds to wait for Redis to answer
@@ -129,6 +130,11 @@ def interrupt(running: Sequence[tuple[str, int]]) -> None:
 
     if running:
         _tell_redis(publish, "launchers will find the ops to interrupt")
+
+
+def answers() -> bool:
+    """Whether Redis is there and takes what is written: one that is full does not."""
+    return bool(_tell_redis(lambda client: client.set(THERE, 1, ex=60), "no worker is started without it"))
 
 
 def _tell_redis(say: Callable[[redis.Redis], T], consequence: str) -> T | None:

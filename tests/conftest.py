@@ -39,6 +39,15 @@ def engine(transactional_db):
 
 
 @pytest.fixture
+def checked(engine):
+    """An empty engine, checked once the test is over."""
+    from tests.invariants import check_engine
+
+    yield
+    check_engine()
+
+
+@pytest.fixture
 def as_installed(engine):
     """With the pool check at the queue, which `seed` turns off."""
     from pools.models import PoolSettings

@@ -5,15 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.concurrency.deployments import Deployment
-from tests.invariants import check_engine
 from tests.plugin import DATABASE
-
-
-@pytest.fixture
-def checked(engine):
-    """An empty engine, checked once the test is over."""
-    yield
-    check_engine()
 
 
 @pytest.fixture

@@ -95,8 +95,8 @@ def is_there(pid: int) -> bool:
 class Deployment:
     """Launchers and the runs that they work on."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
-        self.database_url, self.folder = database_url, folder
+    def __init__(self, database_url: str, folder: Path, **env: str) -> None:
+        self.database_url, self.folder, self.env = database_url, folder, env
         self.processes: list[Process] = []
 
     def worker(self, count: int = 2, grace: float = 0.0, env: Mapping[str, str] | None = None) -> Process:
@@ -116,7 +116,7 @@ class Deployment:
         return self._start("clock")
 
     def _start(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
-        self.processes.append(Process(*command, database_url=self.database_url, env=env))
+        self.processes.append(Process(*command, database_url=self.database_url, env={**self.env, **(env or {})}))
         return self.processes[-1]
 
     def launch(self, name: str, **how: object) -> Run:
