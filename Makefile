@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 PORT ?= 8000
 WORKERS ?= 4
 
-.PHONY: up test lint bench-quick clean
+.PHONY: up test lint bench-quick chaos clean
 
 up: $(VENV)/.runs
 	@$(RUN) manage.py up --port $(PORT) --workers $(WORKERS) $(UP)
@@ -38,6 +38,12 @@ lint: $(VENV)/.tests
 
 bench-quick: $(VENV)/.tests
 	@$(RUN) -m tests.bench quick
+
+# As in `make chaos MINUTES=30 CHAOS="--seed 7"`.
+MINUTES ?= 2
+chaos: $(VENV)/.tests
+	@$(RUN) -m tests.chaos --minutes $(MINUTES) --database sqlite $(CHAOS)
+	@$(RUN) -m tests.chaos --minutes $(MINUTES) --database postgres $(CHAOS)
 
 clean:
 	rm -rf $(VENV) data bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,10 @@ import sys
 import tempfile
 
 # What depends on the database. Everything else is tested once, with SQLite.
-ON_BOTH = ("tests/store", "tests/conformance", "tests/property", "tests/concurrency", "tests/web", "tests/acceptance")
+ON_BOTH = (
+    "tests/store", "tests/conformance", "tests/property", "tests/concurrency", "tests/web", "tests/acceptance",
+    "tests/faults", "tests/chaos",
+)  # fmt: skip
 
 
 def main() -> int:

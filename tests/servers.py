@@ -57,6 +57,11 @@ class Redis:
         self.process.kill()
         self.process.wait()
 
+    def forget(self) -> None:
+        """While it does not run: lose what it would keep."""
+        for entry in Path(self.folder).iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(10)
@@ -64,9 +69,12 @@ class Redis:
 
 
 class Postgres:
-    """A PostgreSQL of the tests' own, on a loopback port, with fsync off."""
+    """A PostgreSQL of the tests' own, on a loopback port.
 
-    def __init__(self) -> None:
+    With fsync off, unless it is to be durable: then what is committed is on the disk, as with a real one.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         binaries = postgres_binaries()
         self.folder = tempfile.mkdtemp(prefix="sluice-pg-")
         self.port = free_port()
@@ -80,10 +88,12 @@ class Postgres:
         self._call(
             [f"{binaries}/initdb", "-D", data, "-U", "sluice", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         )
+        on_disk = "on" if durable else "off"
         self._command = [
             f"{binaries}/postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-            "-c", f"unix_socket_directories={self.folder}", "-c", "fsync=off", "-c", "synchronous_commit=off",
-            "-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "log_min_messages=fatal",
+            "-c", f"unix_socket_directories={self.folder}", "-c", f"fsync={on_disk}",
+            "-c", f"synchronous_commit={on_disk}", "-c", f"full_page_writes={on_disk}",
+            "-c", "max_connections=200", "-c", "log_min_messages=fatal",
         ]  # fmt: skip
         self.start()
 
@@ -93,13 +103,17 @@ class Postgres:
         )
         wait_for(self._answers, "PostgreSQL does not answer")
 
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)  # fast shutdown: connections are cut
+    def halt(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Cut all connections and end: in order, or by SIGQUIT as if it had crashed. `start` brings it back."""
+        self.process.send_signal(how)
         try:
             self.process.wait(15)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def stop(self) -> None:
+        self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,39 +18,12 @@ from runs.tag_limits import TagLimit
 from tests import mixed_jobs
 from tests.acceptance.conftest import Workers
 from tests.builders import ADA
+from tests.edits import Limit, Span, broken
 
 RUNS = 200
 PATIENCE = 240.0
 JOBS = ("pooled", "tagged", "by_run", "alone")
 TEAMS = ("core", "growth", "sales")
-
-Span = tuple[datetime, datetime, int]  # from, to, slots
-
-
-class Limit:
-    """A limit that is edited: what it may have been at each instant, for an edit takes effect within its call."""
-
-    def __init__(self, write: Callable[[int], object], choices: Iterable[int]) -> None:
-        self._write, self._choices = write, list(choices)
-        self._values: list[tuple[datetime, datetime | None, int]] = []
-
-    def set(self, value: int) -> None:
-        begun = datetime.now(UTC)
-        self._write(value)
-        done = datetime.now(UTC)
-        if self._values:
-            since, _, before = self._values[-1]
-            self._values[-1] = (since, done, before)
-        self._values.append((begun, None, value))
-
-    def edit(self, chance: random.Random) -> None:
-        self.set(chance.choice(self._choices))
-
-    def open(self) -> None:
-        self.set(max(self._choices))
-
-    def at(self, moment: datetime) -> int:
-        return max(v for since, until, v in self._values if since <= moment and (until is None or moment <= until))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -132,13 +105,8 @@ def _check_own_times(ops: list[Op], file: Path) -> None:
 
 
 def _check(spans: list[Span], limit: Callable[[datetime], int], name: str) -> None:
-    """Whoever was let in fitted, with all who were in, under the limit that was in force at that instant."""
     assert spans
-    for begin, _, slots in spans:
-        others = sum(s for b, e, s in spans if b < begin < e)
-        together = [s for b, _, s in spans if b == begin]
-        in_use = others + sum(together)
-        assert in_use <= limit(begin) or not slots, f"{name}: {in_use} in use at {begin}, limit {limit(begin)}"
+    assert broken(spans, limit) == [], name
 
 
 def _span(op: Op) -> tuple[datetime, datetime]:

@@ -21,17 +21,6 @@ from tests.bench import bare, cpu, jobs, trace
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class DurablePostgres(servers.Postgres):
-    """The tests' PostgreSQL with the durability of a real one: what is committed is on the disk."""
-
-    def start(self) -> None:
-        self._command = [part.replace("=off", "=on") if part in UNSAFE else part for part in self._command]
-        super().start()
-
-
-UNSAFE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-
-
 @dataclass
 class Deployment:
     """A database of one kind and a Redis. Django is set up on it in this process."""
@@ -92,7 +81,7 @@ def opened(database: str) -> Iterator[Deployment]:
     """Start the servers, point Django in this process at them, and migrate."""
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     redis = servers.Redis(append_only=True)
-    postgres = DurablePostgres() if database == "postgres" else None
+    postgres = servers.Postgres(durable=True) if database == "postgres" else None
     try:
         os.environ.pop("SECRET_KEY", None)
         os.environ.update(

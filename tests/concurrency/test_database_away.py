@@ -43,10 +43,6 @@ class Site:
         with psycopg.connect(self.server.url, connect_timeout=5) as connection:
             return connection.execute(sql).fetchall()
 
-    def stop_database(self) -> None:
-        self.server.process.send_signal(signal.SIGINT)
-        self.server.process.wait(15)
-
     def note(self, name: str) -> Path:
         path = self.folder / name
         wait_for(path.exists, f"no {name}", PATIENCE)
@@ -71,7 +67,7 @@ def test_an_op_that_runs_while_the_database_restarts_ends_well(site):
     site.start("clock")
     site.manage("launch", "one_waits", "--param", f"folder={site.folder}")
     site.note("started-waits-1")
-    site.stop_database()
+    site.server.halt()
     (site.folder / "go").touch()
     site.note("ended-waits-1")
     site.server.start()
@@ -87,7 +83,7 @@ def test_a_worker_that_dies_while_the_database_is_away_is_counted_out_and_replac
     wait_for(lambda: len(site.ask(alive)) == 2, "the workers are not counted", PATIENCE)
     before = {pid for (pid,) in site.ask(alive)}
     victim = min(before)
-    site.stop_database()
+    site.server.halt()
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: not is_there(victim), "it lives on")
     site.server.start()
@@ -107,7 +103,7 @@ def test_a_launcher_that_wants_to_start_a_worker_while_the_database_is_away_keep
     ((victim,),) = site.ask(alive)
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: not site.ask(alive), "the dead worker is still counted", PATIENCE)
-    site.stop_database()
+    site.server.halt()
     time.sleep(2)  # the outage
     site.server.start()
     wait_for(lambda: len(site.ask(alive)) == 1, "nobody took its place", PATIENCE)
