@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef, Subquery
+
+from runs import states
 from runs.models import Op, OpEvent, Run
 
 MOST_CHILDREN = 5  # shown of a run
@@ -55,6 +58,35 @@ def family(run: Run) -> Family:
 def newest_child(run: Run) -> Run | None:
     """The run that was the last to execute this one again."""
     return Run.objects.filter(parent=run).order_by("-id").first()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed, and where."""
+
+    run: Run
+    op: str  # the first op that failed; empty where it was no op's fault
+    error: str
+    reusable: bool  # whether anything of it succeeded
+
+
+def open_failures(most: int = 3, among: int = 20) -> list[Failure]:
+    """The newest runs that failed and that nobody, nor they by themselves, executes again; of the newest failures."""
+    newest = Run.objects.filter(state=states.FAILURE).order_by("-id")[:among]
+    again = Exists(Run.objects.filter(parent=OuterRef("pk")))
+    found = [run.pk for run in newest.annotate(again=again) if not run.again and run.retry_at is None][:most]
+    ops = Op.objects.filter(run=OuterRef("pk"))
+    broken = ops.filter(state=states.FAILURE).order_by("rank")
+    told = (
+        Run.objects.filter(pk__in=found)
+        .order_by("-id")
+        .annotate(
+            broken=Subquery(broken.values("key")[:1]),
+            told=Subquery(broken.values("error")[:1]),
+            reusable=Exists(ops.filter(state=states.SUCCESS)),
+        )
+    )
+    return [Failure(run, run.broken or "", run.error or run.told or "", run.reusable) for run in told] if found else []
 
 
 def sources(ops: Iterable[Op]) -> dict[int, Op]:

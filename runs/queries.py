@@ -102,11 +102,6 @@ def counts() -> dict[str, int]:
     }
 
 
-def recent_failures(most: int = 3) -> list[Run]:
-    """The newest runs that failed."""
-    return list(Run.objects.filter(state=states.FAILURE).order_by("-id")[:most])
-
-
 def job_histories(names: Iterable[str], most: int = 12) -> dict[str, list[Run]]:
     """The newest runs of each job."""
     return {name: list(Run.objects.filter(job=name).order_by("-id")[:most]) for name in names}

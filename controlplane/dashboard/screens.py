@@ -93,7 +93,7 @@ def overview(argument: str = "") -> list[Block]:
     queued = queries.queued(most=5)
     limits = queries.queue_limits()
     counts = queries.counts()
-    failures = queries.recent_failures()
+    failures = lineage.open_failures()
     workers = queries.worker_queues()
     sentence = verdict.of(pools, limits, counts, workers, pool_queries.one_slot_helps)
     figures = {

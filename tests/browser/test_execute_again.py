@@ -61,6 +61,26 @@ def test_whoever_comes_second_is_told(sign_in: Callable[..., Page], sluice: Depl
     expect(page.locator("#run-head")).to_contain_text("Executes again")
 
 
+def test_from_the_overview_in_one_click(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    expect(page.locator("#live")).to_have_text("Live")
+    uid = failed_run(sluice)  # it comes live, with its button
+    row = page.locator("#needs-a-person li", has_text=uid[:8])
+    expect(row).to_contain_text("breaks_once failed at load")
+    row.get_by_role("link", name="Retry from failure").click()
+    expect(page.locator("#toasts")).to_contain_text(f"executes {uid[:8]} again.")
+    expect(row).to_have_count(0)
+
+
+def test_from_the_overview_without_scripts_a_page_asks(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    uid = failed_run(sluice)
+    page = sign_in(java_script_enabled=False)
+    row = page.locator("#needs-a-person li", has_text=uid[:8])
+    row.get_by_role("link", name="Retry from failure").click()
+    page.get_by_role("button", name="Retry from failure").click()
+    expect(page.locator(".said")).to_contain_text(f"executes {uid[:8]} again.")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_without_scripts_on_a_phone(sign_in: Callable[..., Page], sluice: Deployment, scheme: str) -> None:
     uid = failed_run(sluice)

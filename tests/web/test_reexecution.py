@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from controlplane.dashboard import screens
 from pools import claims
 from pools.models import Waiter
-from runs import catalog, launch, recover, reexecution, states, transitions
+from runs import catalog, launch, lineage, recover, reexecution, states, transitions
 from runs.models import Run
 from tests import builders as a
 
@@ -149,6 +151,66 @@ def test_the_buttons_fit_the_run(operator: Client, failed: Run, succeeded: Run) 
     going_on = page(operator, pipeline())
     assert "data-over" not in going_on
     assert "Cancel run" in going_on
+
+
+# --- from the overview ------------------------------------------------------------------------------
+
+
+def needs_a_person(client: Client) -> str:
+    text = client.get("/").content.decode()
+    return text[text.index("Needs a person") : text.index('id="figures"')]
+
+
+def test_a_failure_needs_a_person_until_it_is_executed_again(operator: Client, failed: Run) -> None:
+    text = needs_a_person(operator)
+    assert f'<a href="{reverse("run", args=[failed.uid])}">pipeline</a> failed at' in text
+    assert "ValueError: it broke" in text
+    assert "Retry from failure" in text
+    assert "data-for-operators" in text
+    response = operator.post(reverse("run-again", args=[failed.uid]), {"from": "failure", "stay": "yes"}, headers=HTMX)
+    assert response.status_code == 200
+    assert "HX-Redirect" not in response
+    assert f"executes {failed.short} again." in response.content.decode()
+    assert "Nothing does." in needs_a_person(operator)
+    transitions.cancel_run(newest().pk, "ann")
+    assert "Nothing does." in needs_a_person(operator)
+
+
+def test_where_nothing_can_be_reused_all_of_it_is_offered(operator: Client) -> None:
+    run = pipeline()
+    a.start(a.the_op(run, "extract"))
+    a.fail(a.the_op(run, "extract"))
+    text = needs_a_person(operator)
+    assert "Execute again" in text
+    assert '"from": "all"' in text
+    assert "Retry from failure" not in text
+
+
+def test_a_failure_that_is_about_to_be_executed_again_needs_nobody(operator: Client) -> None:
+    run = pipeline(tags={"dagster/max_retries": "1"})
+    a.start(a.the_op(run, "extract"))
+    a.fail(a.the_op(run, "extract"))
+    assert "Nothing does." in needs_a_person(operator)
+
+
+def test_only_a_page_of_an_operator_shows_what_is_for_operators(operator: Client, viewer: Client) -> None:
+    assert "data-operator" in operator.get("/").content.decode()
+    assert "data-operator" not in viewer.get("/").content.decode()
+
+
+def test_many_failures_ask_no_more_questions(operator: Client, failed: Run) -> None:
+    def questions() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            lineage.open_failures()
+        return len(asked)
+
+    before = questions()
+    for _ in range(6):
+        op = a.the_op(pipeline(), "extract")
+        a.start(op)
+        a.fail(op)
+    assert questions() == before == 2
+    assert len(lineage.open_failures()) == 3
 
 
 # --- where a run comes from -------------------------------------------------------------------------

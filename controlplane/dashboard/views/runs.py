@@ -73,7 +73,7 @@ def again(request: HttpRequest, uid: str) -> HttpResponse:
 
 @operators_only
 def _execute_again(request: HttpRequest, run: Run) -> HttpResponse:
-    """Execute a run again, unless that was done since the reader looked. Leads to the new run."""
+    """Execute a run again, unless that was done since the reader looked. Leads to the new run; or, to `stay`, tells."""
     source = request.POST.get("from", "")
     if source not in ("all", "failure"):
         text = f"from: {shown(source)} is not allowed: use all or failure."
@@ -88,8 +88,10 @@ def _execute_again(request: HttpRequest, run: Run) -> HttpResponse:
         return into_dialog(request, "_message.html", 422, title=title, text=str(error))
     for text in launch.warnings(made.tags, plans.load(made.plan_id)):
         messages.warning(request, text)
-    messages.success(request, f"{queries.job_name(made)} {made.short} executes {run.short} again.")
-    where = reverse("run", args=[made.uid])
+    text, where = f"{queries.job_name(made)} {made.short} executes {run.short} again.", reverse("run", args=[made.uid])
+    if by_htmx(request) and "stay" in request.POST:
+        return done(request, text, where)
+    messages.success(request, text)
     return HttpResponse(headers={"HX-Redirect": where}) if by_htmx(request) else redirect(where)
 
 
