@@ -41,7 +41,7 @@ def load(text: str, name: str) -> Any:
         at = error.problem_mark or error.context_mark
         where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
         raise InvalidConfiguration([f"{name}: {where}{_one_line(error.problem or error.context)}."]) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the last two: "\U0014243E"
         raise InvalidConfiguration([f"{name}: no YAML: {_one_line(error)}."]) from error
 
 

@@ -394,6 +394,8 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         ("a: !!timestamp x", "the file: line 1, column 4: 'x' is no timestamp."),
         ("a: \x01", "the file: no YAML: unacceptable character"),
         ("a: " + "[" * 5000, "the file: no YAML:"),
+        ('a: "\\U0014243E"', "the file: no YAML:"),
+        ('a: "\\UFFFFFFFF"', "the file: no YAML:"),
         ("a: 0x" + "f" * 9000, "the file: line 1, column 4: this number is too large."),
     ],
     ids=lambda value: repr(value)[:30],
