@@ -1,5 +1,5 @@
 """The rows behind every limit: what people edit (Pool, PoolSettings), what the engine keeps (Gate, Lane,
-Waiter, Hold), and who changed what (Change).
+Waiter, Hold), who changed what (Change), and what audits found (Audit, Repair).
 
 Rows of the engine are written only by `claims.py`; `sizing.py` writes what people edit.
 """
@@ -266,3 +266,34 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.field}: {self.before} -> {self.after}"
+
+
+class Audit(models.Model):
+    """What one audit found. The newest are kept."""
+
+    at = models.DateTimeField()
+    seconds = models.FloatField()
+    who = models.CharField(max_length=150)
+    door = models.CharField(max_length=20)  # page, cli, clock
+    drift = models.IntegerField()  # how many findings
+    findings = models.JSONField(default=list)  # see pools.audit.books.Finding
+    unseen = models.JSONField(default=list)  # what could not be looked at, and why
+
+    def __str__(self) -> str:
+        return f"audit {self.pk}: drift {self.drift}"
+
+
+class Repair(models.Model):
+    """Something that an audit found and that was set right: who, when, what was found, what was done."""
+
+    at = models.DateTimeField()
+    who = models.CharField(max_length=150)
+    door = models.CharField(max_length=20)  # page, cli
+    kind = models.CharField(max_length=30)
+    subject = models.CharField(max_length=300)
+    found = models.TextField()
+    evidence = models.JSONField(default=dict)
+    done = models.CharField(max_length=500)
+
+    def __str__(self) -> str:
+        return f"repair of {self.kind}: {self.subject}"

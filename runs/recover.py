@@ -1,5 +1,5 @@
 """One pass of the clock: leases that ran out, retries that are due, tickets that were lost, lanes left to look at,
-queued runs left to move, what waited or took for too long, reservations for who was overtaken.
+queued runs left to move, what waited or took for too long, reservations for who was overtaken; and an audit at times.
 
 Nothing depends on its being quick: a freed slot is given on in the transaction that frees it. The pass
 catches what no event tells of. Several clocks at once do no harm: each finding is acted on by a guarded
@@ -20,6 +20,7 @@ from django.conf import settings
 from pools import claims
 from pools.claims import Grant
 from runs import bulk_cancel, reexecution, relining, retention, states, tickets, transitions, workforce
+from runs.audit.rounds import Rounds
 from runs.models import Op
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Clock:
         self._last_look = time.time()
         self._swept = 0.0
         self._reserved = 0.0
+        self._rounds = Rounds()
 
     def one_pass(self) -> Findings:
         """Look for what no event tells of, and see to it: what others wait for first, what takes long for a moment."""
@@ -80,6 +82,7 @@ class Clock:
             _safely(claims.sweep, 0)
             _safely(lambda: retention.prune(_for(A_MOMENT)), None)
             self._swept = self._last_look
+        _safely(self._rounds.step, False)
         return found
 
     def _expire(self) -> tuple[int, int]:

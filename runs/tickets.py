@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import django_rq
@@ -22,6 +24,7 @@ from rq import Queue
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import utcparse
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ THERE = "sluice:there"  # a key that is written to see whether one can be
 INTERRUPT = "interrupt"  # our command to a worker, beside RQ's own
 FAILURE_TTL = 60 * 60  # seconds that RQ keeps a ticket that failed; its default is a year
 PATIENCE = 1.0  # seconds to wait for Redis to answer
+MOST_SEEN = 10_000  # jobs of a queue that are looked through: others may have put theirs there
 RESPITE = 2.0  # seconds to leave Redis alone after it did not
 
 
@@ -48,6 +52,15 @@ class Ticket:
     def job_id(self) -> str:
         """The id of the RQ job that carries it."""
         return f"op-{self.op_id}-{self.token}"
+
+
+@dataclass(frozen=True)
+class SeenTicket:
+    """A ticket as RQ has it: on its queue, or taken by a worker. `since` None: RQ does not say."""
+
+    ticket: Ticket
+    worker: str  # the name of the worker that took it; "" while it is on its queue
+    since: datetime | None
 
 
 _client: redis.Redis | None = None
@@ -112,6 +125,60 @@ def lost(tickets: Sequence[Ticket]) -> list[Ticket]:
             return [ticket for ticket, is_known in zip(tickets, pipe.execute(), strict=True) if not is_known]
 
     return (_tell_redis(look, "no ticket is taken for lost") if tickets else None) or []
+
+
+def seen(queues: Sequence[str]) -> list[SeenTicket] | None:
+    """The tickets that RQ has on these queues, and those that workers have taken. None: Redis does not answer."""
+
+    def look(client: redis.Redis) -> list[SeenTicket]:
+        jobs: list[tuple[Ticket, bool]] = []
+        for name in queues:
+            queue = Queue(name, connection=client, serializer=JSONSerializer)
+            ids = [(job_id, False) for job_id in queue.get_job_ids(0, MOST_SEEN)]
+            ids += [(job_id, True) for job_id in queue.started_job_registry.get_job_ids(cleanup=False)]
+            jobs += [(ticket, taken) for job_id, taken in ids if (ticket := _ticket(job_id, name))]
+        with client.pipeline(transaction=False) as pipe:
+            for ticket, taken in jobs:
+                pipe.hmget(Job.key_for(ticket.job_id), ["worker_name", "started_at" if taken else "enqueued_at"])
+            said = pipe.execute()
+        return [
+            SeenTicket(ticket, (worker or b"").decode() if taken else "", _moment(since))
+            for (ticket, taken), (worker, since) in zip(jobs, said, strict=True)
+        ]
+
+    return _tell_redis(look, "no ticket is compared")
+
+
+def _ticket(job_id: str, queue: str) -> Ticket | None:
+    """The ticket that has this job id; None for whatever else somebody has put on our queue."""
+    found = re.fullmatch(r"op-([0-9]{1,18})-([0-9]{1,19})", job_id)
+    return Ticket(int(found[1]), int(found[2]), queue) if found else None
+
+
+def _moment(written: bytes | None) -> datetime | None:
+    try:
+        return utcparse(written.decode()) if written else None
+    except ValueError:
+        return None
+
+
+def discard(ticket: Ticket) -> None:
+    """Take a ticket off its queue. One that a worker has taken is left to it."""
+
+    def remove(client: redis.Redis) -> None:
+        queue = Queue(ticket.queue, connection=client, serializer=JSONSerializer)
+        if queue.remove(ticket.job_id):
+            client.delete(Job.key_for(ticket.job_id))
+
+    _tell_redis(remove, "the ticket stays on its queue")
+
+
+def stop(ticket: Ticket, worker: str) -> None:
+    """Tell a worker to kill the process in which it works on a ticket, if it still does."""
+    command = json.dumps({"command": "stop-job", "job_id": ticket.job_id})
+    _tell_redis(
+        lambda client: client.publish(PUBSUB_CHANNEL_TEMPLATE % worker, command), "the worker is not told to stop it"
+    )
 
 
 def announce(topics: Iterable[str]) -> None:

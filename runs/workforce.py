@@ -36,7 +36,7 @@ def enlist(launcher: str, host: str, queue: str, count: int = 1, place: str = ""
             for _ in range(count)
         ]
         Worker.objects.bulk_create(born)
-        _recount(desk, {queue})
+        recount(desk, {queue})
     return born
 
 
@@ -69,7 +69,7 @@ def dismiss(worker_ids: Sequence[int]) -> None:
         gone = Worker.objects.filter(pk__in=worker_ids)
         queues = set(gone.values_list("queue", flat=True))
         gone.delete()
-        _recount(desk, queues)
+        recount(desk, queues)
 
 
 def renew(worker_ids: Collection[int]) -> int:
@@ -91,11 +91,11 @@ def dismiss_lapsed(worker_ids: Sequence[int]) -> int:
         gone = Worker.objects.filter(pk__in=worker_ids, lease_until__lt=desk.now)
         queues = set(gone.values_list("queue", flat=True))
         count, _ = gone.delete()
-        _recount(desk, queues)
+        recount(desk, queues)
     return count
 
 
-def _recount(desk: claims.Desk, queues: set[str]) -> None:
+def recount(desk: claims.Desk, queues: set[str]) -> None:
     """Set the gates of these queues to the number of workers that are alive."""
     for queue in sorted(queues):
         spec = admission.workers_gate(queue)

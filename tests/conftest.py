@@ -64,9 +64,10 @@ def clear() -> None:
 
     tables = [
         "pools_waiter", "pools_hold", "pools_wait", "pools_lanegate", "pools_prospect", "pools_lane", "pools_pool",
-        "pools_gate", "pools_change", "pools_poolsettings", "runs_logline", "runs_opevent", "runs_opoutput", "runs_op",
-        "runs_runtag", "runs_run", "runs_planpool", "runs_plan", "runs_worker", "runs_relining", "runs_tagrule",
-        "runs_bulkcancel", "runs_pruned", "runs_runqueue",
+        "pools_gate", "pools_change", "pools_audit", "pools_repair", "pools_poolsettings", "runs_logline",
+        "runs_opevent", "runs_opoutput", "runs_op", "runs_runtag", "runs_run", "runs_planpool", "runs_plan",
+        "runs_worker", "runs_relining", "runs_tagrule", "runs_bulkcancel", "runs_pruned",
+        "runs_runqueue",
     ]  # fmt: skip
     with connection.cursor() as cursor:  # little is in them: TRUNCATE would take PostgreSQL twenty times as long
         for table in tables:

@@ -16,7 +16,7 @@ from pools.claims.board import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
 from pools.claims.known import waited_for
-from pools.claims.lock import AWAY, clock_time, server_uptime
+from pools.claims.lock import AWAY, clock_time, server_uptime, snapshot
 from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
 from pools.claims.store import reservation
@@ -42,6 +42,7 @@ __all__ = [
     "reservation",
     "reserve",
     "server_uptime",
+    "snapshot",
     "spent",
     "sweep",
     "waited_for",

@@ -65,6 +65,29 @@ def _is_lock_timeout(error: OperationalError) -> bool:
     return getattr(cause, "sqlstate", None) == "55P03" or "database is locked" in str(cause)
 
 
+@contextmanager
+def snapshot() -> Iterator[datetime]:
+    """Read as the database stood at one moment, whatever others write meanwhile, and write nothing. Waits for nobody.
+
+    Yields the database's time. Raises RuntimeError inside a transaction.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("a snapshot is a transaction of its own")
+    if connection.vendor == "postgresql":
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SELECT clock_timestamp()")
+            yield cursor.fetchone()[0]
+        return
+    with connection.cursor() as cursor:  # not Django's transaction: that one takes its turn among the writers
+        cursor.execute("BEGIN")
+        try:
+            cursor.execute("SELECT count(*) FROM pools_poolsettings")  # the moment is that of the first read
+            yield datetime.now(UTC)
+        finally:
+            cursor.execute("ROLLBACK")
+
+
 def clock_time() -> datetime:
     """The database's time, outside any transaction. SQLite's clock is this machine's."""
     if connection.vendor != "postgresql":

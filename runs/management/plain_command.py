@@ -24,6 +24,7 @@ class PlainCommand(BaseCommand):
     """A command for people, and for their scripts."""
 
     requires_system_checks = ()
+    mistake = 1  # the exit status when it can't do what it was asked for
 
     def add_json(self, parser: ArgumentParser) -> None:
         """Offer --json."""
@@ -40,7 +41,7 @@ class PlainCommand(BaseCommand):
                 raise
             for line in str(error).removeprefix("Error: ").splitlines():
                 self.stderr.write(f"error: {line}")
-            sys.exit(error.returncode)
+            sys.exit(self.mistake)
         finally:
             connections.close_all()
 

@@ -5,6 +5,7 @@ nothing is changed. What changes a waiting candidate, a hold or a gate happens a
 lock comes before any row; after it come holds, then ops. `start` needs no desk: its op has its slots.
 """
 
+from runs.transitions import mending
 from runs.transitions.canceling import cancel_run, cancel_runs, stop_overdue
 from runs.transitions.ending import complete, give_back, op_died, op_expired
 from runs.transitions.giving_up import give_up, op_waited_too_long, run_waited_too_long
@@ -36,4 +37,5 @@ __all__ = [  # noqa: RUF022  in life order
     "cancel_runs",
     "stop_overdue",
     "set_priority",
+    "mending",
 ]

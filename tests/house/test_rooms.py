@@ -13,9 +13,12 @@ from tests.house.code import ROOT, paths, sources
 
 # Plain Python: the standard library, and each other.
 PLAIN = (
+    "pools/audit/books.py",
+    "pools/audit/drift.py",
     "pools/rules.py",
     "pools/limits.py",
     "runs/admission.py",
+    "runs/audit/drift.py",
     "runs/context.py",
     "runs/graph.py",
     "runs/interrupts.py",

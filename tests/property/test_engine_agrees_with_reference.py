@@ -21,7 +21,7 @@ from pools.claims import Ask, HolderKind
 from pools.models import Gate, Hold, Waiter
 from pools.rules import GateSpec, Need
 from tests.conftest import clear
-from tests.invariants import check_explanations, check_gates, check_lines
+from tests.invariants import check_explanations, check_holders, check_lines
 from tests.reference import Candidate, Model
 
 POOLS = ("pool:a", "pool:b", "pool:c")
@@ -167,8 +167,8 @@ class Engine(RuleBasedStateMachine):
         assert set(self.tokens) == set(self.model.holding)
         assert set(Waiter.objects.values_list("holder", flat=True)) == set(self.model.waiting)
         assert set(Hold.objects.values_list("holder", flat=True)) == set(self.model.holding)
-        check_gates()
         check_lines()
+        check_holders()
         check_explanations()
 
 

@@ -11,7 +11,7 @@ from runs import granularity, recover, relining, run_limits, states
 from runs.models import Relining, Run, TagRule
 from runs.tag_limits import TagLimit
 from tests.builders import ADA, carry_out, in_use, job, launched_run, op, pool, tag_rule, the_op, workers
-from tests.invariants import check_gates, check_limits, check_lines
+from tests.invariants import check_audit, check_limits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
@@ -54,8 +54,7 @@ def test_in_between_it_counts_and_limits_nothing(small_steps):
     run_limits.set_maximum(4, ADA)
     assert in_progress() == 4  # whichever lane they waited in
     assert in_use(f"rule:{rule.pk}") == 4
-    check_gates()
-    check_lines()
+    check_audit()
     check_limits()
     assert small_steps() >= 1
     rule.refresh_from_db()

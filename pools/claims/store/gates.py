@@ -94,6 +94,21 @@ def add_use(changes: Sequence[tuple[Gate, int]]) -> None:
     )
 
 
+def recount(gate_ids: Sequence[int]) -> None:
+    """Write what holds add up to, and the caps that follow."""
+    sums = (
+        "SELECT g.id,"
+        " (SELECT CAST(COALESCE(sum(h.slots), 0) AS bigint) FROM pools_hold h WHERE h.gate_id = g.id) AS used"
+        f" FROM pools_gate g WHERE g.id IN ({marks(gate_ids)})"
+    )
+    run(
+        "UPDATE pools_gate SET in_use = s.used,"
+        ' cap = CASE WHEN "limit" IS NULL THEN NULL WHEN "limit" > s.used THEN "limit" ELSE s.used END'
+        f" FROM ({sums}) AS s WHERE pools_gate.id = s.id",
+        list(gate_ids),
+    )
+
+
 def delete_family(name: str) -> None:
     run("DELETE FROM pools_gate WHERE family = %s", [name])
 

@@ -110,5 +110,14 @@ def _delete(which: str, params: Sequence[Any]) -> list[tuple[int, int]]:
     )
 
 
+def held(holder: str) -> list[tuple[int, int, int]]:
+    """What a holder holds: (gate, slots, token) each."""
+    return rows("SELECT gate_id, slots, token FROM pools_hold WHERE holder = %s ORDER BY gate_id", [holder])
+
+
+def discard_holds_of(holder: str, gate_ids: Sequence[int]) -> None:
+    run(f"DELETE FROM pools_hold WHERE holder = %s AND gate_id IN ({marks(gate_ids)})", [holder, *gate_ids])
+
+
 def discard_holds(gate_id: int) -> None:
     run("DELETE FROM pools_hold WHERE gate_id = %s", [gate_id])

@@ -47,18 +47,28 @@ def _make_lane(signature: str, needs: Needs, prospects: Prospects) -> KnownLane:
         " VALUES (%s, %s, %s, %s, %s, '{}') RETURNING id",
         [signature, json.dumps(needs), json.dumps(prospects), False, False],
     )[0][0]
+    name_gates(lane_id, needs, sorted({gate_id for group in prospects for gate_id in group}))
+    return KnownLane(lane_id, needs, prospects=prospects)
+
+
+def name_gates(lane_id: int, needs: Needs, prospects: Sequence[int]) -> None:
+    """Write by which gates a lane is found that is found by none yet."""
     if needs:
         run(
             "INSERT INTO pools_lanegate (lane_id, gate_id, slots) VALUES " + ",".join(["(%s,%s,%s)"] * len(needs)),
             [value for gate_id, slots in needs for value in (lane_id, gate_id, slots)],
         )
-    gates = sorted({gate_id for group in prospects for gate_id in group})
-    if gates:
+    if prospects:
         run(
-            "INSERT INTO pools_prospect (lane_id, gate_id) VALUES " + ",".join(["(%s,%s)"] * len(gates)),
-            [value for gate_id in gates for value in (lane_id, gate_id)],
+            "INSERT INTO pools_prospect (lane_id, gate_id) VALUES " + ",".join(["(%s,%s)"] * len(prospects)),
+            [value for gate_id in prospects for value in (lane_id, gate_id)],
         )
-    return KnownLane(lane_id, needs, prospects=prospects)
+
+
+def forget_gates(lane_ids: Sequence[int]) -> None:
+    """Let lanes be found by no gate."""
+    run(f"DELETE FROM pools_lanegate WHERE lane_id IN ({marks(lane_ids)})", lane_ids)
+    run(f"DELETE FROM pools_prospect WHERE lane_id IN ({marks(lane_ids)})", lane_ids)
 
 
 def heads(
@@ -137,8 +147,7 @@ def empty_lanes(most: int) -> list[int]:
 
 def delete_lanes(lane_ids: Sequence[int]) -> None:
     if lane_ids:
-        run(f"DELETE FROM pools_lanegate WHERE lane_id IN ({marks(lane_ids)})", lane_ids)
-        run(f"DELETE FROM pools_prospect WHERE lane_id IN ({marks(lane_ids)})", lane_ids)
+        forget_gates(lane_ids)
         run(f"DELETE FROM pools_lane WHERE id IN ({marks(lane_ids)})", lane_ids)
 
 

@@ -1,0 +1,75 @@
+"""Keeps what audits found, for the page and for who asks later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pools.audit import drift as of_pools
+from pools.audit.books import Finding
+from pools.models import Audit, Repair
+from pools.sizing import Author
+from runs import tickets
+from runs.audit import drift, looking
+from runs.audit.looking import Look
+
+KEPT = 500  # audits
+KINDS = {**of_pools.KINDS, **drift.KINDS}  # every kind of drift, with what it means
+
+
+def audited(author: Author) -> Look:
+    """Make an audit, and record it."""
+    began = time.monotonic()
+    found = looking.audit()
+    keep(found, time.monotonic() - began, author)
+    return found
+
+
+def keep(found: Look, seconds: float, author: Author) -> Audit:
+    """Record an audit, and forget the oldest."""
+    made = Audit.objects.create(
+        at=found.at,
+        seconds=seconds,
+        who=author.who[:150],
+        door=author.door,
+        drift=len(found.findings),
+        findings=[as_dict(finding) for finding in found.findings],
+        unseen=list(found.unseen),
+    )
+    Audit.objects.filter(pk__lte=made.pk - KEPT).delete()
+    tickets.announce({"audit"})
+    return made
+
+
+def newest() -> Audit | None:
+    """The last audit."""
+    return Audit.objects.order_by("-id").first()
+
+
+def findings(audit: Audit) -> list[Finding]:
+    """What an audit found."""
+    fields = ("kind", "subject", "text", "remedy", "evidence")
+    return [Finding(**{name: entry[name] for name in fields}) for entry in audit.findings]
+
+
+def repairs(most: int = 50) -> list[Repair]:
+    """What was set right, newest first."""
+    return list(Repair.objects.order_by("-id")[:most])
+
+
+def as_dict(finding: Finding) -> dict[str, Any]:
+    """A finding in JSON."""
+    return {
+        "kind": finding.kind,
+        "subject": finding.subject,
+        "text": finding.text,
+        "remedy": finding.remedy,
+        "evidence": dict(finding.evidence),
+        "mark": finding.mark,
+    }
+
+
+def by_kind(found: Sequence[Finding]) -> Mapping[str, int]:
+    """How many there are of each kind; every kind is named."""
+    return {kind: sum(finding.kind == kind for finding in found) for kind in KINDS}
