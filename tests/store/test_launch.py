@@ -212,6 +212,6 @@ def test_all_assets_are_launched_by_a_star():
 def test_unknown_assets_and_none_at_all_are_refused():
     with pytest.raises(CannotLaunch) as error:
         launch.find_assets(catalog.current(), ["base", "nowhere"])
-    assert error.value.errors == {"select": "there is no asset 'nowhere'; there are: base, derived"}
+    assert error.value.errors == {"select": "there is no asset 'nowhere'; there are: base, derived, kept_asset"}
     with pytest.raises(CannotLaunch, match="select at least one asset"):
         launch.find_assets(catalog.current(), [""])

@@ -27,7 +27,7 @@ def definitions(monkeypatch) -> catalog.Catalog:
 @pytest.fixture
 def operator(engine, definitions) -> Client:
     """A browser of somebody who may act."""
-    user = User.objects.create_user("ann", password="a long secret")
+    user = User.objects.create_user("ann")  # to make a password takes half a second
     user.groups.add(Group.objects.get_or_create(name="operators")[0])
     client = Client()
     client.force_login(user)
