@@ -37,6 +37,8 @@ try:
     KEEP_RUNS = env.int("KEEP_RUNS", 0, validate=validate.Range(min=0, max=36500))
     KEEP_LOGS = env.int("KEEP_LOGS", 0, validate=validate.Range(min=0, max=36500))
     KEEP_OUTPUTS = env.int("KEEP_OUTPUTS", 0, validate=validate.Range(min=0, max=36500))
+    KEEP_PROCESS_OPS = env.int("KEEP_PROCESS_OPS", 20, validate=validate.Range(min=1, max=1_000_000))
+    KEEP_PROCESS_SECONDS = env.float("KEEP_PROCESS_SECONDS", 2.0, validate=validate.Range(min=0, max=3600))
     CRASH_RETRIES = env.int("CRASH_RETRIES", 1, validate=validate.Range(min=0, max=100))
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 except EnvError as error:

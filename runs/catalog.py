@@ -123,6 +123,7 @@ def make_plan(nodes: Iterable[Node], executor: ExecutorDefinition) -> graph.Plan
                 crash_retries=node.op.crash_retries,
                 timeout=node.op.timeout,
                 max_wait=node.op.max_wait,
+                isolated=node.op.isolated,
             )
         )
     return graph.Plan(tuple(specs), executor.max_concurrent, executor.tag_limits)

@@ -7,12 +7,14 @@ import inspect
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from runs import catalog, graph, interrupts, logs, outputs, params, retry, states, transitions
+from runs import catalog, graph, interrupts, logs, outputs, params, retry, states, tickets, transitions
 from runs.context import AssetExecutionContext, OpExecutionContext
 from runs.definitions import OpDefinition
 from runs.patience import patiently
+from runs.tickets import Ticket
 from runs.transitions import Attempt
 from runs.verdict import TIMED_OUT, Verdict
 
@@ -21,12 +23,28 @@ log = logging.getLogger(__name__)
 CONTEXT = ""  # no parameter has this name
 
 
+@dataclass(frozen=True)
+class Done:
+    """What came of an attempt. No verdict: the ticket is stale, or the op was interrupted or fenced.
+
+    `following`: the ticket of an op that was admitted in its place and that the caller is to run: nobody else has it.
+    """
+
+    verdict: Verdict | None = None
+    following: Ticket | None = None
+
+
 def attempt(
-    op_id: int, token: int, worker_id: int | None = None, clear: Callable[[], None] = lambda: None
-) -> Verdict | None:
-    """Run an admitted op to its verdict. None: the ticket is stale, or the op was interrupted or fenced.
+    op_id: int,
+    token: int,
+    worker_id: int | None = None,
+    clear: Callable[[], None] = lambda: None,
+    goes_on: Callable[[], str] = lambda: "",
+) -> Done:
+    """Run an admitted op to its verdict.
 
     `clear` ends what the op has started and left running; called before its slots are free, unless it succeeded.
+    `goes_on` says of which queue the caller would run another op now; "": of none.
 
     1. Start: a guarded write under the ticket's token; without it, nothing happens.
     2. Run the op's function with its inputs, while everything it says is kept.
@@ -36,22 +54,25 @@ def attempt(
     # The guarded verbs may be called twice while the database is away: the token fences.
     started = patiently(lambda: transitions.start(op_id, token, worker_id, os.getpid()))
     if started is None:
-        return None
+        return Done()
     try:
         verdict = _run(started)
     except interrupts.Interrupted:
         clear()
         patiently(lambda: transitions.give_back(op_id, token))
-        return None
+        return Done()
     if verdict.state != states.SUCCESS:
         clear()
-    if not patiently(lambda: transitions.complete(op_id, token, verdict)):
+    queue = goes_on() if verdict.state == states.SUCCESS and not started.plan.by_key[started.key].isolated else ""
+    with tickets.taking_over(queue) as taken:
+        is_ours = patiently(lambda: transitions.complete(op_id, token, verdict))
+    if not is_ours:
         late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
         log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
         patiently(lambda: transitions.note_late(op_id, started.number, late))
         outputs.discard([verdict.output] if verdict.output else [])
-        return None
-    return verdict
+        return Done(following=next(iter(taken), None))
+    return Done(verdict, next(iter(taken), None))
 
 
 def _run(started: Attempt) -> Verdict:

@@ -45,6 +45,7 @@ class OpSpec:
     crash_retries: int | None = None  # None: as many as the deployment forgives
     timeout: float | None = None  # seconds that an attempt may take
     max_wait: float | None = None  # seconds that it may wait for its slots
+    isolated: bool = False  # it gets a process of its own
 
 
 @dataclass(frozen=True)

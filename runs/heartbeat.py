@@ -20,7 +20,7 @@ from pools.claims import Grant
 from runs import interrupts, plans, processes, states, transitions, workforce
 from runs.models import Op
 from runs.verdict import CRASHED, TIMED_OUT
-from runs.worker import LastWords
+from runs.worker import Slate
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Child:
     worker_id: int
     queue: str
     born: float
-    last_words: LastWords
+    slate: Slate
 
 
 class Heartbeat:
@@ -104,7 +104,7 @@ class Heartbeat:
         """How an op's process ended, as its worker saw it: " (signal 9, SIGKILL)". Empty if that is not known."""
         for child in self._children.values():
             if child.worker_id == op.worker_id:
-                how = child.last_words.about(op.pk)
+                how = child.slate.how_it_died(op.pk)
                 return f" ({how})" if how else ""
         return ""
 
@@ -169,13 +169,19 @@ class Heartbeat:
                 text = "its lease was not renewed in time; its process was stopped"
                 self._patiently(partial(transitions.note_late, op.pk, op.attempt, text))
 
+    def _runs(self, op: Op) -> bool:
+        """Whether the op's process has not gone on to another op."""
+        slates = {child.worker_id: child.slate for child in self._children.values()}
+        slate = slates.get(op.worker_id or 0)
+        return slate is None or slate.op_id in (0, op.pk)
+
     def interrupt(self, op: Op) -> None:
-        if self._is_alive(op):
+        if self._is_alive(op) and self._runs(op):
             processes.send(op.pid, interrupts.SIGNAL)
 
     def kill(self, op: Op) -> None:
         """Kill the op's process and whatever it started: it leads a process group of its own."""
-        if self._is_alive(op) and op.pid:
+        if self._is_alive(op) and op.pid and self._runs(op):
             processes.kill_group(op.pid)
             processes.wait_until(lambda: not self._is_alive(op), processes.GOING)
 

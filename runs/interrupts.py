@@ -37,6 +37,17 @@ def install() -> None:
     signal.signal(SIGNAL, _on_signal)
 
 
+def rearm() -> None:
+    """Forget what was asked of an op that has ended: another one is about to start in this process."""
+    global _asked
+    _asked = False
+
+
+def asked() -> bool:
+    """Whether somebody wanted to interrupt the op that this process runs."""
+    return _asked
+
+
 def ignore() -> None:
     """Leave a process that runs no op unharmed by the signal."""
     signal.signal(SIGNAL, signal.SIG_IGN)

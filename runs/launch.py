@@ -149,6 +149,7 @@ def _pending(run: Run, rank: int, op: graph.OpSpec) -> Op:
         rank=rank,
         queue=op.queue,
         asset=op.asset,
+        isolated=op.isolated,
         state=states.PENDING,
         priority=op.priority,
         waits_for=len(op.upstream),

@@ -28,7 +28,7 @@ from runs.models import Op
 from runs.parentage import die_with, here
 from runs.signals import WakeUps
 from runs.verdict import LOST
-from runs.worker import LastWords
+from runs.worker import Slate
 
 log = logging.getLogger(__name__)
 
@@ -95,17 +95,17 @@ class Launcher:
 
     def _fork(self, worker_id: int, name: str, queue: str) -> None:
         connections.close_all()  # a child must not share our connection
-        launcher, last_words = os.getpid(), LastWords()
+        launcher, slate = os.getpid(), Slate()
         pid = os.fork()
         if pid:
-            self.children[pid] = Child(pid, worker_id, queue, time.monotonic(), last_words)
+            self.children[pid] = Child(pid, worker_id, queue, time.monotonic(), slate)
             workforce.note_pid(worker_id, pid)
             return
         try:
             os.setpgid(0, 0)  # a Ctrl-C in the terminal is ours to pass on
             self._wake_ups.forget()
             die_with(launcher)
-            worker.work(name, queue, worker_id, last_words)
+            worker.work(name, queue, worker_id, slate)
             os._exit(0)
         except BaseException:
             traceback.print_exc()

@@ -117,6 +117,7 @@ class Op(models.Model):
     rank = models.IntegerField()  # its place in the plan's topological order
     queue = models.CharField(max_length=100)
     asset = models.BooleanField(default=False)
+    isolated = models.BooleanField(default=False)  # it gets a process of its own
     state = models.CharField(max_length=12, default=states.PENDING)
     priority = models.BigIntegerField(default=0)  # the op's own; the run's is added when it waits
     waits_for = models.IntegerField(default=0)  # upstream ops that have not finished

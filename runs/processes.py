@@ -32,6 +32,15 @@ def how_it_ended(status: int) -> str:
         return f"signal {-code}"
 
 
+def has_children() -> bool:
+    """Whether this process has started another one that it has not collected."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def is_gone(pid: int) -> bool:
     """Whether no process with this pid lives."""
     try:

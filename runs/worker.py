@@ -1,8 +1,8 @@
 """The RQ worker that takes tickets, and what a ticket calls.
 
 The worker process never touches the database: a connection that it opened would be shared by the
-processes that it forks, and one would read the other's answers. Each op runs in a process of its own,
-which ends with the worker if the worker dies.
+processes that it forks, and one would read the other's answers. Ops run in a process that it forks, one after
+the other, which ends with the worker if the worker dies.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import mmap
 import os
 import signal
 import struct
+import time
 from typing import Any
 
 import redis
+from django.conf import settings
 from django.db import connections
 from rq import Queue
 from rq import Worker as RQWorker
@@ -23,31 +25,49 @@ from rq.serializers import JSONSerializer
 
 from runs import execute, interrupts, processes, tickets
 from runs.parentage import die_with
+from runs.tickets import Ticket
 
 HORSE_DIED = signal.SIGUSR2  # a worker tells its launcher that an op's process ended before its op did
 
 
-class LastWords:
-    """What a worker saw of the last op's process that ended before its op did. Shared with its launcher."""
+class Slate:
+    """A page of memory that a launcher shares with a worker, and the worker with the process that runs its ops."""
 
-    _LAYOUT = struct.Struct("qi")  # the op, the wait status
+    _OP = struct.Struct("q")  # the op that the process runs; 0: none
+    _DEATH = struct.Struct("qi")  # of the last process that ended before its op did: the op, the wait status
 
     def __init__(self) -> None:
-        self._page = mmap.mmap(-1, self._LAYOUT.size)
+        self._page = mmap.mmap(-1, 64)
 
-    def say(self, op_id: int, status: int) -> None:
-        self._LAYOUT.pack_into(self._page, 0, op_id, status)
+    @property
+    def op_id(self) -> int:
+        """The op that the worker's process runs; 0: none."""
+        return int(self._OP.unpack_from(self._page, 0)[0])
 
-    def about(self, op_id: int) -> str:
-        """How the process of this op ended; empty if the last words are about another one, or there are none."""
-        said, status = self._LAYOUT.unpack_from(self._page)
-        return processes.how_it_ended(status) if said == op_id else ""
+    @op_id.setter
+    def op_id(self, op_id: int) -> None:
+        self._OP.pack_into(self._page, 0, op_id)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker takes no further op."""
+        return bool(self._page[8])
+
+    def stop(self) -> None:
+        self._page[8] = 1
+
+    def note_death(self, op_id: int, status: int) -> None:
+        self._DEATH.pack_into(self._page, 16, op_id, status)
+
+    def how_it_died(self, op_id: int) -> str:
+        """How the process of this op ended; empty if that is not known."""
+        noted, status = self._DEATH.unpack_from(self._page, 16)
+        return processes.how_it_ended(status) if noted == op_id else ""
 
 
 _worker_id: int | None = None  # this process's row, inherited by the processes that it forks
-_op_ended = mmap.mmap(
-    -1, 1
-)  # a byte that a worker shares with the processes that it forks; 1: the op was seen to its end
+_queue = ""  # that it works on
+_slate = Slate()
 
 
 class Worker(RQWorker):
@@ -55,14 +75,15 @@ class Worker(RQWorker):
 
     max_connection_wait_time = 2.0  # seconds between tries while Redis is away; RQ's own grow to a minute
 
-    last_words: LastWords
-    _op_id = 0  # the op that the horse runs
-
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Note whose process it is: a word to interrupt an op may come when it has ended and the next one runs."""
-        self._op_id = _op_of(job)
-        _op_ended[0] = 0
+        _slate.op_id = _op_of(job)
         super().fork_work_horse(job, queue)
+
+    def request_stop(self, signum: int, frame: Any) -> None:
+        """A process that is kept for further ops ends with the one that it runs."""
+        _slate.stop()
+        super().request_stop(signum, frame)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """Runs in the forked process."""
@@ -82,7 +103,7 @@ class Worker(RQWorker):
         payload = parse_payload(message)
         if payload.get("command") != tickets.INTERRUPT:
             super().handle_payload(message)
-        elif self.horse_pid and payload.get("op") == self._op_id:
+        elif self.horse_pid and payload.get("op") == _slate.op_id:
             try:
                 os.kill(self.horse_pid, interrupts.SIGNAL)
             except ProcessLookupError:
@@ -91,16 +112,17 @@ class Worker(RQWorker):
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         """Tell the launcher to see to the op of a process that was killed, or that the op's own code ended."""
         ended = super().wait_for_horse()
-        if not _op_ended[0]:
-            self.last_words.say(self._op_id, ended[1] or 0)
+        if op_id := _slate.op_id:
+            _slate.note_death(op_id, ended[1] or 0)
+            _slate.op_id = 0
             os.kill(os.getppid(), HORSE_DIED)
         return ended
 
 
-def work(name: str, queue: str, worker_id: int, last_words: LastWords) -> None:
+def work(name: str, queue: str, worker_id: int, slate: Slate) -> None:
     """Be a worker until told to stop. Called in a new child of the launcher."""
-    global _worker_id, _op_ended
-    _worker_id, _op_ended = worker_id, mmap.mmap(-1, 1)
+    global _worker_id, _queue, _slate
+    _worker_id, _queue, _slate = worker_id, queue, slate
     interrupts.ignore()
     connection = tickets.connect()
     tickets.connection()  # made before the forks, so that every op's process finds it
@@ -112,17 +134,43 @@ def work(name: str, queue: str, worker_id: int, last_words: LastWords) -> None:
         log_job_description=False,
     )
     worker.log_result_lifespan = False
-    worker.last_words = last_words
     worker.work(logging_level="WARNING")
 
 
 def perform(op_id: int, token: int) -> None:
-    """What a ticket calls, in a process of its own: run the op that was admitted under this token."""
+    """What a ticket calls, in a process of its own: run the op that was admitted under this token.
+
+    When it succeeds, an op that is admitted in its place is run by the same process, without a trip through Redis and
+    a new fork, as long as the budget of a kept process lasts.
+    """
+    budget = Budget()
+    ticket: Ticket | None = Ticket(op_id, token, _queue)
     try:
-        execute.attempt(op_id, token, _worker_id, clear=processes.end_what_we_started)
-        _op_ended[0] = 1
+        while ticket is not None:
+            interrupts.rearm()  # before the slate says whose process it is: what was asked is about an earlier op
+            _slate.op_id = ticket.op_id
+            done = execute.attempt(
+                ticket.op_id, ticket.token, _worker_id, clear=processes.end_what_we_started, goes_on=budget.goes_on
+            )
+            _slate.op_id = 0
+            ticket = done.following
     finally:
         connections.close_all()
+
+
+class Budget:
+    """How long a process is kept for further ops."""
+
+    def __init__(self) -> None:
+        self._ops = 0
+        self._until = time.monotonic() + settings.KEEP_PROCESS_SECONDS
+
+    def goes_on(self) -> str:
+        """The queue of which the process takes another op, once the one that it runs has succeeded; "": none."""
+        self._ops += 1
+        spent = self._ops >= settings.KEEP_PROCESS_OPS or time.monotonic() >= self._until
+        stays = spent or _slate.stopping or interrupts.asked() or processes.has_children()
+        return "" if stays else _queue
 
 
 def _op_of(job: Job) -> int:

@@ -437,3 +437,47 @@ def kept_asset() -> int:
 
 
 kept_asset_job = dg.define_asset_job("kept_asset_job", selection=[kept_asset])
+
+
+# --- processes that are kept ------------------------------------------------------------------------
+
+
+@dg.op(pool="shared")
+def whose_process() -> int:
+    return os.getpid()
+
+
+@dg.op(pool="shared", isolated=True)
+def alone() -> int:
+    return os.getpid()
+
+
+@dg.op(pool="shared")
+def leaves_a_child() -> int:
+    subprocess.Popen(["sleep", "5"])
+    return os.getpid()
+
+
+@dg.op(pool="shared", retry_policy=dg.RetryPolicy(max_retries=1))
+def fails_first(context: dg.OpExecutionContext) -> int:
+    if context.attempt == 1:
+        raise RuntimeError("the first time")
+    return os.getpid()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def one_process():
+    for number in range(6):
+        whose_process.alias(f"op{number}")()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def not_one_process():
+    for number, op in enumerate((whose_process, alone, whose_process, leaves_a_child, whose_process, fails_first)):
+        op.alias(f"op{number}")()
+
+
+@dg.job(params=Where, executor_def=dg.in_process_executor)
+def brief_then_waits():
+    whose_process()
+    waits()

@@ -27,7 +27,7 @@ from runs.definitions.dagster import take_others
 from runs.retry import RetryPolicy
 
 CONTEXT_NAMES = ("context", "context_", "_context", "_")
-OF_BOTH = ("retry_policy", "crash_retries", "timeout", "max_wait", "queue", "description")
+OF_BOTH = ("retry_policy", "crash_retries", "timeout", "max_wait", "isolated", "queue", "description")
 OF_AN_OP = ("name", "pool", "tags", *OF_BOTH)
 OF_AN_ASSET = ("name", "deps", "pool", "op_tags", *OF_BOTH)
 
@@ -45,6 +45,7 @@ class OpDefinition:
     crash_retries: int | None = None
     timeout: float | None = None
     max_wait: float | None = None
+    isolated: bool = False
     queue: str = "default"
     description: str = ""
     takes_context: bool = False
@@ -112,6 +113,7 @@ def op(
     crash_retries: int | None = None,
     timeout: float | None = None,
     max_wait: float | None = None,
+    isolated: bool = False,
     queue: str = "default",
     description: str | None = None,
     **others: Any,
@@ -120,11 +122,11 @@ def op(
 
     An attempt that takes more than `timeout` seconds fails. So does the op when it waits for its slots for more than
     `max_wait` seconds. `crash_retries`: how often it is tried again after a crash, before its `retry_policy` applies;
-    None: as often as the deployment says (CRASH_RETRIES).
+    None: as often as the deployment says (CRASH_RETRIES). `isolated`: it gets a process of its own.
     """
 
     def decorate(fn: Callable[..., Any]) -> OpDefinition:
-        bounds = _Bounds(retry_policy, crash_retries, timeout, max_wait)
+        bounds = _Bounds(retry_policy, crash_retries, timeout, max_wait, isolated)
         fields = _op_fields("op", fn, name, pool, tags, bounds, queue, description)
         take_others("op", f"op {fields['name']}", others, OF_AN_OP)
         return OpDefinition(**fields)
@@ -143,6 +145,7 @@ def asset(
     crash_retries: int | None = None,
     timeout: float | None = None,
     max_wait: float | None = None,
+    isolated: bool = False,
     queue: str = "default",
     description: str | None = None,
     **others: Any,
@@ -154,7 +157,7 @@ def asset(
     """
 
     def decorate(fn: Callable[..., Any]) -> AssetDefinition:
-        bounds = _Bounds(retry_policy, crash_retries, timeout, max_wait)
+        bounds = _Bounds(retry_policy, crash_retries, timeout, max_wait, isolated)
         fields = _op_fields("asset", fn, name, pool, op_tags, bounds, queue, description)
         where = f"asset {fields['name']}"
         take_others("asset", where, others, OF_AN_ASSET)
@@ -173,19 +176,23 @@ def asset(
 
 @dataclass(frozen=True)
 class _Bounds:
-    """How often and for how long an op may try, as its author wrote it."""
+    """How often, for how long and where an op may try, as its author wrote it."""
 
     retry_policy: Any
     crash_retries: Any
     timeout: Any
     max_wait: Any
+    isolated: Any
 
     def checked(self, where: str) -> dict[str, Any]:
         """Raises DefinitionError."""
         if not isinstance(self.retry_policy, RetryPolicy | None):
             raise DefinitionError(f"{where}: retry_policy {self.retry_policy!r} is not allowed: use a RetryPolicy.")
+        if type(self.isolated) is not bool:
+            raise DefinitionError(f"{where}: isolated {self.isolated!r} is not allowed: use True or False.")
         return {
             "retry_policy": self.retry_policy,
+            "isolated": self.isolated,
             "crash_retries": checked_count(self.crash_retries, f"{where}: crash_retries", system_tags.MOST_RETRIES),
             "timeout": checked_seconds(self.timeout, f"{where}: timeout"),
             "max_wait": checked_seconds(self.max_wait, f"{where}: max_wait"),

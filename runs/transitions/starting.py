@@ -66,11 +66,13 @@ def admit_ops(desk: Desk, grants: Sequence[Grant]) -> None:
     admitted = rows(
         "UPDATE runs_op SET state = 'admitted', token = v.column2, admitted_at = %s"
         f" FROM {table(row, len(grants))} AS v WHERE runs_op.id = v.column1 AND state = 'ready'"
-        " RETURNING runs_op.id, token, queue, run_id",
+        " RETURNING runs_op.id, token, queue, isolated, run_id",
         [stamp(desk.now), *(value for grant in grants for value in (grant.id, grant.token))],
     )
-    issued = [tickets.Ticket(op_id, token, queue) for op_id, token, queue, _ in admitted]
-    for _, _, _, run_id in admitted:
+    in_order = {grant.id: place for place, grant in enumerate(grants)}
+    admitted.sort(key=lambda row: in_order[row[0]])
+    issued = [tickets.Ticket(op_id, token, queue, bool(isolated)) for op_id, token, queue, isolated, _ in admitted]
+    for *_, run_id in admitted:
         tell(desk, run_id)
     transaction.on_commit(lambda: tickets.issue(issued))
 

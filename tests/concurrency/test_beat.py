@@ -13,7 +13,7 @@ from pools.models import Hold
 from runs import transitions, workforce
 from runs.heartbeat import Child
 from runs.models import Op, Worker
-from runs.worker import LastWords
+from runs.worker import Slate
 from tests.builders import started_run, state_of, the_op, workers
 from tests.concurrency.test_stopping_fenced_work import OneProcess, process  # noqa: F401  a fixture
 
@@ -67,7 +67,7 @@ def test_a_dead_worker_that_can_not_be_counted_out_costs_the_living_no_lease(
 ) -> None:
     launcher, living, _ = one_lives_one_died
     other = Worker.objects.latest("id")
-    launcher._dead = [(Child(NOT_THERE, other.pk, other.queue, 0.0, LastWords()), "signal 9")]
+    launcher._dead = [(Child(NOT_THERE, other.pk, other.queue, 0.0, Slate()), "signal 9")]
 
     seen: list[datetime] = []
 

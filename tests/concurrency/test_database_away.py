@@ -126,6 +126,6 @@ def test_an_op_whose_process_was_frozen_while_it_told_of_its_end_ends_well(monke
         real(*of)
 
     monkeypatch.setattr(ending, "_end_attempt", freezes_once)
-    assert execute.attempt(op.pk, op.token or 0) is not None
+    assert execute.attempt(op.pk, op.token or 0).verdict is not None
     assert thawed
     assert state_of(op.run) == "failure"  # the code of this op is not there: a verdict like any other

@@ -38,8 +38,9 @@ def test_real_ops_run_to_their_end(deployment):
 
 def test_two_launchers_share_the_work_and_no_limit_is_exceeded(deployment):
     pool("shared", 3)
-    deployment.worker(2)
-    deployment.worker(2)
+    alone = {"KEEP_PROCESS_OPS": "1"}
+    deployment.worker(2, env=alone)
+    deployment.worker(2, env=alone)
     assert Gate.objects.get(key="workers:default").limit == 4
     runs = [deployment.launch("many_brief") for _ in range(4)]
     for run in runs:

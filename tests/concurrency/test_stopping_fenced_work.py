@@ -14,7 +14,7 @@ from runs.heartbeat import Child, Heartbeat
 from runs.launcher import Launcher
 from runs.models import Op, Worker
 from runs.verdict import Verdict
-from runs.worker import LastWords
+from runs.worker import Slate
 from tests.builders import admitted_op, end, lapse
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +26,7 @@ class OneProcess(Launcher):
     def __init__(self, worker: Worker) -> None:
         super().__init__({}, grace=0.0)
         self.id = worker.launcher
-        self.children[os.getpid()] = Child(os.getpid(), worker.pk, worker.queue, 0.0, LastWords())
+        self.children[os.getpid()] = Child(os.getpid(), worker.pk, worker.queue, 0.0, Slate())
         self.before_renewal: Callable[[], object] = lambda: None
         self.ops = Watched(self)
 

@@ -209,10 +209,10 @@ def test_an_op_whose_code_is_gone_fails_and_says_what_is_loaded():
 def test_a_stale_ticket_runs_nothing():
     run = launched("one_op")
     op_row = the_op(run)
-    assert execute.attempt(op_row.pk, op_row.token + 1) is None
+    assert execute.attempt(op_row.pk, op_row.token + 1).verdict is None
     assert state_of(run) == "admitted"
-    assert execute.attempt(op_row.pk, op_row.token) is not None
-    assert execute.attempt(op_row.pk, op_row.token) is None
+    assert execute.attempt(op_row.pk, op_row.token).verdict is not None
+    assert execute.attempt(op_row.pk, op_row.token).verdict is None
     assert the_op(run).attempt == 1
 
 
@@ -230,7 +230,7 @@ def test_a_start_whose_answer_was_lost_goes_on(monkeypatch):
         return answers[-1]
 
     monkeypatch.setattr(transitions, "start", loses_the_first_answer)
-    assert execute.attempt(op_row.pk, op_row.token, worker.pk) == Verdict.success()
+    assert execute.attempt(op_row.pk, op_row.token, worker.pk).verdict == Verdict.success()
     assert answers[0] == answers[1]
     assert (state_of(run), the_op(run).attempt) == ("success", 1)
 
@@ -245,7 +245,7 @@ def test_a_verdict_that_comes_too_late_is_dropped(instead):
         return [9]
 
     instead(run, "numbers", its_lease_runs_out)
-    assert execute.attempt(op_row.pk, op_row.token) is None
+    assert execute.attempt(op_row.pk, op_row.token).verdict is None
     assert states_of(run)["numbers"] == "failure"
     assert not OpOutput.objects.exists()
     late = OpEvent.objects.filter(kind="late").latest("id")
@@ -262,7 +262,7 @@ def test_the_file_of_a_value_that_comes_too_late_is_removed(instead):
         return {1, 2}
 
     instead(run, "numbers", its_lease_runs_out)
-    assert execute.attempt(op_row.pk, op_row.token) is None
+    assert execute.attempt(op_row.pk, op_row.token).verdict is None
     _, files = storages["outputs"].listdir(run.uid)
     assert files == []
 
@@ -304,7 +304,7 @@ def test_an_interrupted_op_goes_back_in_line(instead):
         raise AssertionError("the signal interrupts at once")
 
     instead(run, "nothing", stops)
-    assert execute.attempt(op_row.pk, op_row.token) is None
+    assert execute.attempt(op_row.pk, op_row.token).verdict is None
     again = the_op(run)
     assert (again.state, again.attempt) == ("admitted", 0)
     assert again.token != op_row.token
@@ -316,7 +316,7 @@ def test_a_signal_before_the_ops_code_begins_is_not_lost():
     run = launched("one_op")
     op_row = the_op(run)
     interrupt()
-    assert execute.attempt(op_row.pk, op_row.token) is None
+    assert execute.attempt(op_row.pk, op_row.token).verdict is None
     assert (the_op(run).state, the_op(run).attempt) == ("admitted", 0)
 
 

@@ -13,7 +13,7 @@ from runs import recover, states, transitions, workforce
 from runs.heartbeat import Child
 from runs.launcher import Launcher
 from runs.models import Worker
-from runs.worker import LastWords
+from runs.worker import Slate
 from tests.builders import (
     ADA,
     carry_out,
@@ -127,7 +127,7 @@ def test_a_worker_that_was_counted_and_never_born_is_counted_out_again(settings)
     born, missing = workers(2)
     launcher = Launcher({}, grace=0.0)
     launcher.id = born.launcher
-    launcher.children[os.getpid()] = Child(os.getpid(), born.pk, born.queue, 0.0, LastWords())
+    launcher.children[os.getpid()] = Child(os.getpid(), born.pk, born.queue, 0.0, Slate())
     wait_for(lambda: workforce.lapsed() == [born.pk, missing.pk], "their leases do not run out")
     settings.LEASE_SECONDS = 15.0
     launcher.ops.beat()
