@@ -70,10 +70,11 @@ def _measure_and_hand_over(database: str) -> int:
 def measure(opened: deployment.Deployment) -> report.Results:
     """All workloads on one deployment, W2 and its rival by turns."""
     workloads.prepare()
-    figures: report.Results = {"w2": [], "w2_bare": []}
+    figures: report.Results = {"w2": [], "w2_fresh": [], "w2_bare": []}
     for _ in range(ROUNDS):
         figures["w2_bare"].append(_say(workloads.w2_bare, opened))
         figures["w2"].append(_say(workloads.w2, opened))
+        figures["w2_fresh"].append(_say(workloads.w2_fresh, opened))
     single = (workloads.w1, workloads.w1_bare, workloads.enqueue_to_start_bare, workloads.w5, workloads.life)
     for workload in single:
         figures[workload.__name__] = _say(workload, opened)

@@ -32,9 +32,10 @@ class Deployment:
     environment: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def workers(self, count: int, modules: tuple[str, ...] = ()) -> Iterator[Workers]:
+    def workers(self, count: int, modules: tuple[str, ...] = (), **settings: str) -> Iterator[Workers]:
         """Workers of ours, idle and ready, and a trace of their own."""
         path, environment = self.new_trace()
+        environment |= settings
         environment["CONTROLPLANE_MODULES"] = ",".join([*modules, jobs.__name__])
         started = [
             subprocess.Popen([sys.executable, "manage.py", *command], cwd=ROOT, env=environment)

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from runs import execute, tickets, transitions, worker
+from runs import execute, tickets, transitions
 from tests.bench import trace
 
 _seconds: Counter[str] = Counter()
@@ -43,21 +43,22 @@ def _counted(execute_statement: Callable[..., Any], sql: str, *rest: Any) -> Any
     return execute_statement(sql, *rest)
 
 
-def _perform(op_id: int, token: int) -> None:
-    """One ticket: a line of steps and statements in a file beside the trace."""
+def _watched(*of: Any, **how: Any) -> execute.Done:
+    """One op: a line of steps and statements in a file beside the trace."""
     _seconds.clear()
     _statements.clear()
     with connection.execute_wrapper(_counted):
-        _attempt(op_id, token)
+        done: execute.Done = _attempt(*of, **how)
     line = json.dumps({"seconds": _seconds, "statements": _statements}) + "\n"
     file = os.open(os.environ[trace.VARIABLE] + ".phases", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(file, line.encode())
     os.close(file)
+    return done
 
 
-_timed(worker, "perform", "op")
-_attempt = worker.perform
-worker.perform = _perform
+_timed(execute, "attempt", "op")
+_attempt = execute.attempt
+execute.attempt = _watched
 _timed(BaseDatabaseWrapper, "connect", "connect")
 _timed(transitions, "start", "start")
 _timed(execute, "_run", "run")

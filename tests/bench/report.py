@@ -20,10 +20,11 @@ RESULTS = Path(__file__).resolve().parents[2] / "bench-results"
 DATABASES = ("sqlite", "postgres")
 NONE = "none"  # the version of what is not there
 
-# What has to come out, by the name of a row and the database. Missing one is said, and is no error.
-FLOORS = {
-    "W1 slot utilisation, %": {"sqlite": 90.0, "postgres": 90.0},
-    "W2 ops/s, times bare RQ's": {"sqlite": 0.5, "postgres": 0.3},
+# What is aimed at, by the name of a row and the database. Missing one is said, and is no error.
+TARGETS = {
+    "W1 slot utilisation, %": {"sqlite": 97.0, "postgres": 97.0},
+    "W2 ops/s, times bare RQ's": {"sqlite": 5.0, "postgres": 3.0},
+    "W2 with a process for each op, times bare RQ's": {"sqlite": 0.7, "postgres": 0.4},
 }
 
 Results = dict[str, Any]  # the figures of one database, by workload
@@ -33,9 +34,9 @@ def _ms(seconds: float) -> float:
     return 1000 * seconds
 
 
-def ratios(results: Results) -> list[float]:
-    """Ours by the rival's, round by round: the two of a round were measured one after the other."""
-    pairs = zip(results["w2"], results["w2_bare"], strict=True)
+def ratios(results: Results, workload: str = "w2") -> list[float]:
+    """Ours by the rival's, round by round: those of a round were measured one after the other."""
+    pairs = zip(results[workload], results["w2_bare"], strict=True)
     return [ours["ops_per_second"] / bare["ops_per_second"] for ours, bare in pairs]
 
 
@@ -66,6 +67,7 @@ ROWS: list[Row] = [
     ("W2 ops/s", lambda r: _median(r["w2"], "ops_per_second")),
     ("   bare RQ, ops/s", lambda r: _median(r["w2_bare"], "ops_per_second")),
     ("W2 ops/s, times bare RQ's", lambda r: statistics.median(ratios(r))),
+    ("W2 with a process for each op, times bare RQ's", lambda r: statistics.median(ratios(r, "w2_fresh"))),
     ("W2 CPU s for 100 ops: ours + Redis + database", lambda r: _cpu(r["w2"][-1])),
     ("   bare RQ, CPU s for 100 ops: RQ + Redis", lambda r: _cpu(r["w2_bare"][-1])),
     ("W5 raise 1 -> 4: admitted after, ms", lambda r: _ms(r["w5"]["admission"])),
@@ -82,18 +84,18 @@ ROWS: list[Row] = [
 
 
 def table(results: dict[str, Results]) -> str:
-    """The figures of all databases side by side, each with its floor where there is one."""
-    lines = [f"{'':46}" + "".join(f"{database:>22}" for database in results)]
+    """The figures of all databases side by side, each with its target where there is one."""
+    lines = [f"{'':48}" + "".join(f"{database:>22}" for database in results)]
     for name, value in ROWS:
         cells = []
         for database, figures in results.items():
             found = value(figures)
             cell = found if isinstance(found, str) else f"{found:.2f}"
-            floor = FLOORS.get(name, {}).get(database)
-            if floor is not None and not isinstance(found, str):
-                cell += f" ({'≥' if found >= floor else 'BELOW'} {floor:g})"
+            target = TARGETS.get(name, {}).get(database)
+            if target is not None and not isinstance(found, str):
+                cell += f" ({'≥' if found >= target else 'BELOW'} {target:g})"
             cells.append(f"{cell:>22}")
-        lines.append(f"{name:46}" + "".join(cells))
+        lines.append(f"{name:48}" + "".join(cells))
     return "\n".join(lines)
 
 

@@ -52,8 +52,17 @@ def w1(deployment: Deployment) -> Figures:
 
 
 def w2(deployment: Deployment) -> Figures:
-    """No-op ops a second with two workers, wide limits, and a fresh process for each op."""
-    with deployment.workers(2) as workers:
+    """No-op ops a second with two workers and wide limits."""
+    return _no_ops(deployment)
+
+
+def w2_fresh(deployment: Deployment) -> Figures:
+    """The same with a fresh process for each op."""
+    return _no_ops(deployment, KEEP_PROCESS_OPS="1")
+
+
+def _no_ops(deployment: Deployment, **settings: str) -> Figures:
+    with deployment.workers(2, **settings) as workers:
         _launch_closed("no_ops", NO_OPS // 100)
         before = workers.cpu()
         _set_limit(jobs.WIDE)
