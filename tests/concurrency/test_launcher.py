@@ -241,7 +241,7 @@ def test_a_second_stop_ends_the_grace(deployment):
     launcher.process.terminate()
     wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", AT_ONCE)
     launcher.process.terminate()
-    assert launcher.wait(4.0 + AT_ONCE) == 0
+    assert launcher.wait(4.0 + 2 * AT_ONCE) == 0
     assert (state_of(run), the_op(run).attempt) == ("ready", 0)
 
 
