@@ -4,13 +4,26 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, register_converter
 
 from controlplane.dashboard.addresses import PoolKey
-from controlplane.dashboard.views import changes, jobs, ops, overview, pools, queue, runs, settings, sign_in, stream
+from controlplane.dashboard.views import (
+    canceling,
+    changes,
+    jobs,
+    ops,
+    overview,
+    pools,
+    queue,
+    runs,
+    settings,
+    sign_in,
+    stream,
+)
 
 register_converter(PoolKey, "pool")
 
 urlpatterns = [
     path("", overview.show, name="overview"),
     path("runs/", runs.index, name="runs"),
+    path("runs/cancel/", canceling.cancel_all, name="runs-cancel"),
     path("runs/<slug:uid>/", runs.show, name="run"),
     path("runs/<slug:uid>/ops/<str:key>/", ops.show, name="op"),
     path("runs/<slug:uid>/ops/<str:key>/retry/", ops.retry, name="op-retry"),

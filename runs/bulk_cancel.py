@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, Max, QuerySet
 
 from pools import claims
-from runs import states, transitions
+from runs import states, tickets, transitions
 from runs.models import BulkCancel, Run
 from runs.queries import Filter
 
@@ -20,19 +21,43 @@ BATCH = 250  # runs canceled in one transaction
 AT_ONCE = 1.0  # seconds that whoever asked for it carries it out himself
 
 
-def begin(wanted: Filter, who: str) -> BulkCancel:
-    """Cancel every run of a filter that is queued or in progress now. Returns how far it has got after a moment."""
-    found = _cancelable(wanted)
-    newest = found.order_by("-id").values_list("id", flat=True).first() or 0
+@dataclass(frozen=True)
+class Matching:
+    """How many runs of a filter there are to cancel, and the newest of them."""
+
+    queued: int
+    in_progress: int
+    newest: int
+
+    @property
+    def total(self) -> int:
+        return self.queued + self.in_progress
+
+
+def matching(wanted: Filter, up_to: int | None = None) -> Matching:
+    """The runs of a filter that can be canceled; with `up_to`, those up to that one."""
+    by_state = _cancelable(wanted, up_to).order_by().values("state").annotate(count=Count("id"), last=Max("id"))
+    found = {row["state"]: (row["count"], row["last"]) for row in by_state}
+    queued, last_queued = found.get(states.QUEUED, (0, 0))
+    in_progress, last_in_progress = found.get(states.STARTED, (0, 0))
+    return Matching(queued, in_progress, max(last_queued, last_in_progress))
+
+
+def begin(wanted: Filter, who: str, up_to: int | None = None) -> BulkCancel:
+    """Cancel every run of a filter that is queued or in progress now; with `up_to`, those up to that one.
+
+    Returns how far it has got after a moment.
+    """
+    found = matching(wanted, up_to)
     now = claims.clock_time()
     row = BulkCancel.objects.create(
         who=who[:150],
         group=wanted.group,
         job=wanted.job,
         tag=wanted.tag,
-        newest=newest,
-        before=newest + 1,
-        total=found.count(),
+        newest=found.newest,
+        before=found.newest + 1,
+        total=found.total,
         begun_at=now,
     )
     until = time.monotonic() + AT_ONCE
@@ -62,6 +87,7 @@ def step(row: BulkCancel) -> bool:
         mine.filter(before__gt=ids[-1]).update(before=ids[-1])
     else:
         mine.filter(ended_at=None).update(ended_at=claims.clock_time())
+    tickets.announce({"runs"})
     return bool(ids)
 
 
@@ -70,5 +96,11 @@ def going_on() -> BulkCancel | None:
     return BulkCancel.objects.filter(ended_at=None).order_by("id").first()
 
 
-def _cancelable(wanted: Filter) -> QuerySet[Run]:
-    return wanted.apply(Run.objects.filter(state__in=(states.QUEUED, states.STARTED)))
+def latest() -> BulkCancel | None:
+    """The one that is being carried out, else the one that was begun last."""
+    return going_on() or BulkCancel.objects.order_by("-id").first()
+
+
+def _cancelable(wanted: Filter, up_to: int | None = None) -> QuerySet[Run]:
+    found = Run.objects.filter(state__in=(states.QUEUED, states.STARTED))
+    return wanted.apply(found if up_to is None else found.filter(pk__lte=up_to))

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 
 from controlplane.dashboard import verdict
 from controlplane.dashboard.templatetags.ledger import changes_about
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
-from runs import catalog, lineage, queries, reexecution, states, time_split, why
+from runs import bulk_cancel, catalog, lineage, queries, reexecution, states, time_split, why
 from runs.models import Run
 from runs.queries import Filter, OpView
+
+JUST_ENDED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,14 @@ def overview(argument: str = "") -> list[Block]:
 
 
 def run_list(argument: str = "") -> list[Block]:
-    return [run_table(Filter(**dict(parse_qsl(argument))), None)]
+    return [bulk_canceling(), run_table(Filter(**dict(parse_qsl(argument))), None)]
+
+
+def bulk_canceling() -> Block:
+    """How far the canceling of many runs has got; for a moment after its end, that it has ended."""
+    row = bulk_cancel.latest()
+    told = row is not None and (row.ended_at is None or timezone.now() - row.ended_at < JUST_ENDED)
+    return Block("bulk-cancel", "runs/_bulk_cancel.html", {"bulk": row if told else None})
 
 
 def run_list_topic(wanted: Filter) -> str:
@@ -231,6 +242,7 @@ def pool(argument: str) -> list[Block]:
 def queue(argument: str = "") -> list[Block]:
     counts = queries.counts()
     return [
+        bulk_canceling(),
         Block("queue-limits", "queue/_summary.html", {"limits": queries.queue_limits()}),
         Block("queue", "queue/_list.html", {"queued": queries.queued(most=50), "counts": counts}),
     ]

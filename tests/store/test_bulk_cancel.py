@@ -85,6 +85,33 @@ def test_what_is_launched_later_is_not_concerned(small_batches, monkeypatch):
     assert bulk_cancel.going_on() is None
 
 
+def test_it_goes_up_to_a_run_that_was_seen():
+    workers(1)
+    started_run()
+    run_limits.set_maximum(0, ADA)
+    seen = launched_run()
+    launched_run()
+    assert bulk_cancel.matching(Filter()) == bulk_cancel.Matching(2, 1, seen.pk + 1)
+    assert bulk_cancel.matching(Filter("queued"), seen.pk) == bulk_cancel.Matching(1, 0, seen.pk)
+    assert bulk_cancel.matching(Filter(job="nothing")) == bulk_cancel.Matching(0, 0, 0)
+    assert bulk_cancel.begin(Filter(), "ada", seen.pk).canceled == 2
+    assert states() == ["canceled", "canceled", "queued"]
+
+
+def test_the_latest_is_the_one_that_goes_on(small_batches, monkeypatch):
+    assert bulk_cancel.latest() is None
+    monkeypatch.setattr(bulk_cancel, "AT_ONCE", 0.0)
+    run_limits.set_maximum(0, ADA)
+    for _ in range(5):
+        launched_run()
+    first = bulk_cancel.begin(Filter(), "ada")
+    second = bulk_cancel.begin(Filter(job="nothing"), "ada")
+    assert second.ended_at is not None
+    assert bulk_cancel.latest() == first
+    bulk_cancel.finish()
+    assert bulk_cancel.latest() == second
+
+
 def test_a_run_that_ends_meanwhile_is_not_counted(small_batches):
     run_limits.set_maximum(0, ADA)
     runs = [launched_run() for _ in range(4)]

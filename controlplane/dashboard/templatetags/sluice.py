@@ -302,11 +302,17 @@ def reserve_after() -> str:
 
 
 @register.simple_tag
-def with_filter(group: str = "", job: str = "", tag: str = "", before: int | None = None) -> str:
-    """The runs page with a filter."""
+def with_filter(group: str = "", job: str = "", tag: str = "", before: int | None = None, page: str = "runs") -> str:
+    """The runs page with a filter, or another page that takes the same."""
     query = {"state": group, "job": job, "tag": tag, "before": before}
     chosen = {name: value for name, value in query.items() if value}
-    return reverse("runs") + ("?" + urlencode(chosen) if chosen else "")
+    return reverse(page) + ("?" + urlencode(chosen) if chosen else "")
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A number as people read it: 10 000."""
+    return f"{number:,}".replace(",", " ")
 
 
 @register.filter

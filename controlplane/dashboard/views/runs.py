@@ -10,19 +10,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
+from controlplane.dashboard.views.canceling import CANCELABLE, wanted_by
 from controlplane.dashboard.views.page import by_htmx, done, into_dialog, page
 from pools.limits import shown, whole
 from runs import catalog, launch, lineage, plans, priority, queries, reexecution, transitions
 from runs.launch import CannotLaunch, NotDue
 from runs.models import Run
-from runs.queries import Filter
 
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    wanted = Filter(
-        request.GET.get("state", ""), request.GET.get("job", "").strip(), request.GET.get("tag", "").strip()
-    )
+    wanted = wanted_by(request.GET)
     before = request.GET.get("before", "")
     cursor = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
     # The first page is live; further pages stand still, so that nobody loses the place.
@@ -30,11 +28,12 @@ def index(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "runs/index.html",
-        [screens.run_table(wanted, cursor)],
+        [screens.bulk_canceling(), screens.run_table(wanted, cursor)],
         topic=topic,
         here="runs",
         wanted=wanted,
         groups=queries.GROUPS,
+        cancelable=wanted.group in CANCELABLE,
         jobs=sorted(catalog.current().jobs),
         before=cursor,
     )

@@ -1,0 +1,83 @@
+"""Canceling all runs of a filter: ask by verb and number, then begin."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from controlplane.dashboard.roles import operators_only
+from controlplane.dashboard.templatetags.sluice import grouped, with_filter
+from controlplane.dashboard.views.page import by_htmx, done, into_dialog
+from pools.limits import shown, whole
+from runs import bulk_cancel, queries
+from runs.models import BulkCancel
+from runs.queries import Filter
+
+MOST_WITHOUT_TYPING = 100  # for more runs their number is typed, not only clicked
+CANCELABLE = ("", "queued", "progress")  # groups of runs in which there may be something to cancel
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel_all(request: HttpRequest) -> HttpResponse:
+    """Ask whether all runs of a filter are to be canceled; or do it."""
+    wanted = wanted_by(request.POST if request.method == "POST" else request.GET)
+    if wanted.group and wanted.group not in queries.GROUPS:
+        text = f"state: {shown(wanted.group)} is not allowed: use {', '.join(queries.GROUPS)}, or nothing for all."
+        return into_dialog(request, "_message.html", 422, title="Nothing was canceled.", text=text)
+    return _cancel(request, wanted) if request.method == "POST" else _ask(request, wanted)
+
+
+@operators_only
+def _cancel(request: HttpRequest, wanted: Filter) -> HttpResponse:
+    """Cancel the runs that the reader was asked about, none that was launched since.
+
+    1. The form says how many those were and which was the newest; else the reader is asked again.
+    2. For many, the reader typed how many.
+    """
+    newest, total = whole(request.POST.get("newest", "")), whole(request.POST.get("total", ""))
+    found = bulk_cancel.matching(wanted, newest) if newest and 0 < newest < 2**63 else None
+    if found is None or total is None or found.total > total or not found.total:
+        return _ask(request, wanted, 409)
+    if found.total > MOST_WITHOUT_TYPING and typed(request.POST.get("number", "")) != total:
+        return _ask(request, wanted, 422, wrong=True)
+    row = bulk_cancel.begin(wanted, request.user.get_username(), newest)
+    text, where = _told(row), with_filter(wanted.group, wanted.job, wanted.tag)
+    if by_htmx(request):
+        return done(request, text, where)
+    messages.success(request, text)
+    return redirect(where)
+
+
+def _ask(request: HttpRequest, wanted: Filter, status: int = 200, wrong: bool = False) -> HttpResponse:
+    found = bulk_cancel.matching(wanted) if wanted.group in CANCELABLE else bulk_cancel.Matching(0, 0, 0)
+    many = f"{grouped(found.total)} run{'' if found.total == 1 else 's'}"
+    known = {
+        "title": f"Cancel {many}?" if found.total else "Nothing to cancel",
+        "many": many,
+        "wanted": wanted,
+        "found": found,
+        "type_it": found.total > MOST_WITHOUT_TYPING,
+        "wrong": wrong,
+        "changed": status == 409,
+    }
+    return into_dialog(request, "runs/_ask_cancel.html", status, **known)
+
+
+def _told(row: BulkCancel) -> str:
+    """How far it has got, in a sentence."""
+    if row.ended_at is None:
+        return f"{grouped(row.canceled)} of {grouped(row.total)} runs are canceled so far; the others follow."
+    return f"{grouped(row.canceled)} run{' is' if row.canceled == 1 else 's are'} canceled."
+
+
+def wanted_by(query: QueryDict) -> Filter:
+    """The filter that a request asks for."""
+    return Filter(query.get("state", ""), query.get("job", "").strip(), query.get("tag", "").strip())
+
+
+def typed(text: str) -> int | None:
+    """A number as somebody types it who has it before his eyes: 2310, 2 310 or 2,310."""
+    digits = "".join(text.replace(",", "").split())
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
