@@ -154,6 +154,7 @@ STORAGES = {
 
 # --- who may come in --------------------------------------------------------------------------------
 
+AUTHENTICATION_BACKENDS = ["controlplane.dashboard.roles.Backend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"

@@ -1,24 +1,19 @@
-"""Occupancy, lines and reasons, for people to see. Reads only; decides with the functions of `rules`."""
+"""Occupancy and lines, and the ledger, for people to see. Reads only."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Value, Window
+from django.db.models import Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from django.db.models.lookups import Exact
-from django.utils import timezone
 
-from pools import claims, reasons, rules, waits
+from pools import rules
 from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
-from pools.reasons import Explanation
-from pools.rules import Candidate, Needs
 from pools.sizing import DELETED, overtaking
-from pools.waits import SoFar
 
 COUNT_TO = 1000  # lines are counted exactly up to here, then shown as "1 000+"
 
@@ -48,6 +43,7 @@ class PoolView:
     pause_reason: str
     version: int
     own_granularity: str  # op, run; "": the one of all pools
+    default_granularity: str  # the one of all pools
     kept: int  # slots reserved for one that others have overtaken for too long
     kept_for: str  # its holder; "": nothing is kept
 
@@ -80,33 +76,35 @@ def counted(number: int) -> str:
 
 def pools() -> list[PoolView]:
     """All pools, those with a line first, then the fullest."""
-    found = [_pool_view(gate) for gate in _pool_gates()]
+    return _busiest_first(_with_line(Gate.objects.filter(kind="pool")))
 
+
+def _busiest_first(gates: Iterable[Gate]) -> list[PoolView]:
     def busiest(pool: PoolView) -> tuple[int, float, str]:
         share = pool.in_use / pool.limit if pool.limit else float(pool.in_use > 0)
         return (-pool.waiting, -share, pool.name)
 
-    return sorted(found, key=busiest)
+    return sorted(map(_pool_view, gates), key=busiest)
 
 
 def pool(name: str) -> PoolView | None:
     """One pool, None if nobody has named it."""
-    gate = _pool_gates().filter(pool__name=name).first()
+    gate = _with_line(Gate.objects.filter(kind="pool", pool__name=name)).first()
     return _pool_view(gate) if gate else None
 
 
-def _pool_gates() -> QuerySet[Gate]:
+def _with_line(gates: QuerySet[Gate]) -> QuerySet[Gate]:
+    """Gates with their pools, with how many each has no room for, and since when the first of those waits."""
     oldest = (
-        _blocked_at(lane__lanegate__gate=OuterRef("pk"))
+        blocked_at(lane__lanegate__gate=OuterRef("pk"))
         .order_by()
         .values("lane__lanegate__gate")
         .annotate(oldest=Min("since"))
         .values("oldest")
     )
-    return (
-        Gate.objects.filter(kind="pool")
-        .select_related("pool")
-        .annotate(line=RawSQL(_LINE, []), oldest=Subquery(oldest))
+    granularity = PoolSettings.objects.values("granularity")[:1]
+    return gates.select_related("pool").annotate(
+        line=RawSQL(_LINE, []), oldest=Subquery(oldest), granularity=Subquery(granularity)
     )
 
 
@@ -125,9 +123,47 @@ def _pool_view(gate: Gate) -> PoolView:
         pause_reason=pool.pause_reason,
         version=pool.version,
         own_granularity=pool.granularity,
+        default_granularity=gate.granularity,  # type: ignore[attr-defined]
         kept=gate.reserved,
         kept_for=gate.reserved_for,
     )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All gates that candidates share, by their ids, each with its `line`; and what holds for the pool check.
+
+    Read by one query, so that a page can show pools, run limits and workers as they stood at one moment.
+    """
+
+    gates: Mapping[int, Gate]
+    check_at_queue: bool
+    run_buffer: int
+
+    def of(self, *kinds: str) -> list[Gate]:
+        """The gates of some kinds, in the order of their keys."""
+        return [gate for gate in self.gates.values() if gate.kind in kinds]
+
+    @property
+    def pools(self) -> list[PoolView]:
+        """All pools, those with a line first, then the fullest."""
+        return _busiest_first(self.of("pool"))
+
+
+def picture() -> Picture:
+    """How all that is shared stands now."""
+    settings = PoolSettings.objects.all()
+    rows = (
+        _with_line(Gate.objects.exclude(kind__in=rules.PRIVATE_KINDS))
+        .annotate(
+            check_at_queue=Subquery(settings.values("check_at_queue")[:1]),
+            run_buffer=Subquery(settings.values("run_buffer")[:1]),
+        )
+        .order_by("key")
+    )
+    gates = {gate.pk: gate for gate in rows}
+    first = next(iter(gates.values()), None)
+    return Picture(gates, bool(first and first.check_at_queue), first.run_buffer if first else 0)
 
 
 def pool_settings() -> PoolSettings:
@@ -135,11 +171,17 @@ def pool_settings() -> PoolSettings:
     return PoolSettings.objects.get()
 
 
-def followers() -> dict[str, int]:
-    """How many pools have no limit of their own, and how many no granularity: they follow the defaults."""
-    return Pool.objects.aggregate(
-        limit=Count("id", filter=Q(limit=None)), granularity=Count("id", filter=Q(granularity=""))
-    )
+def settings_with_followers() -> PoolSettings:
+    """The same, with how many pools follow them: `on_limit`, `on_granularity`."""
+    on_limit, on_granularity = Pool.objects.filter(limit=None), Pool.objects.filter(granularity="")
+    return PoolSettings.objects.annotate(on_limit=CountOf(on_limit), on_granularity=CountOf(on_granularity)).get()
+
+
+class CountOf(Subquery):
+    """How many rows a query has. Unlike an aggregate it counts no further than the query's own limit."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
 
 
 def gates(*kinds: str) -> list[Gate]:
@@ -154,124 +196,20 @@ def holds(gate_key: str, most: int = 200) -> list[Hold]:
 
 def line(gate_key: str, most: int = 50) -> list[Waiter]:
     """Who stands in line at a gate, in the order in which they would be let in."""
-    return list(_line(gate_key)[:most])
+    return list(in_line_at(gate_key)[:most])
 
 
-def _line(gate_key: str) -> QuerySet[Waiter]:
-    waiters = _blocked_at(lane__lanegate__gate__key=gate_key)
+def in_line_at(gate_key: str) -> QuerySet[Waiter]:
+    """The same as a queryset."""
+    waiters = blocked_at(lane__lanegate__gate__key=gate_key)
     return waiters.order_by(F("priority").desc(), "since", "number")
 
 
-def _blocked_at(**which: object) -> QuerySet[Waiter]:
+def blocked_at(**which: object) -> QuerySet[Waiter]:
     """The waiters that a gate has no room for; the same as _LINE counts."""
     use = F("lane__lanegate__gate__in_use") + F("lane__lanegate__slots")
     full = Q(lane__lanegate__gate__paused=True) | Q(lane__lanegate__gate__limit__lt=use)
     return Waiter.objects.filter(full, held_by=None, **which)
-
-
-def in_line() -> int:
-    """How many candidates wait in all, those beside a line too, up to COUNT_TO + 1."""
-    return Waiter.objects.order_by()[: COUNT_TO + 1].count()
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A candidate that waits, and why."""
-
-    holder: str
-    priority: int
-    since: datetime
-    explanation: Explanation
-    spent: SoFar
-
-
-def waiting(holders: Sequence[str]) -> dict[str, Waiting]:
-    """Why these candidates wait; those that don't are left out. Two queries, however many there are."""
-    return _waiting(Waiter.objects.filter(holder__in=holders))
-
-
-def _waiting(found: QuerySet[Waiter]) -> dict[str, Waiting]:
-    rows = list(found.select_related("lane"))
-    candidates = [
-        Candidate(row.pk, row.holder, row.lane_id, row.priority, row.since, row.number, _needs(row.private))
-        for row in rows
-    ]
-    needs = [_needs(row.lane.needs) for row in rows]
-    prospects = [tuple(tuple(group) for group in json.loads(row.lane.prospects)) for row in rows]
-    looked_at = {gate_id for groups in prospects for group in groups for gate_id in group}
-    gates = _Gates()
-    needed = {gate_id for row, own in zip(needs, candidates, strict=True) for gate_id, _ in (*row, *own.private)}
-    gates.load(needed.union(looked_at, *map(waits.gates_of, rows)))
-    settings = pool_settings() if looked_at else None
-    if settings is None or not settings.check_at_queue:
-        prospects, looked_at = [()] * len(rows), set()
-    waited_for = claims.waited_for(sorted(looked_at), gates.load, gates.get)
-    buffer = settings.run_buffer if settings else 0
-    now = timezone.now()
-    explained = {}
-    for row, candidate, wanted, groups in zip(rows, candidates, needs, prospects, strict=True):
-        try:
-            explanation = reasons.explain(candidate, wanted, gates.get, groups, waited_for, buffer)
-        except KeyError:
-            continue  # its run has ended since: its gates are gone
-        spent = waits.so_far(row, gates.find, now)
-        explained[row.holder] = Waiting(row.holder, row.priority, row.since, explanation, spent)
-    return explained
-
-
-class _Gates:
-    """Gates as they stood when they were first asked for."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, rules.Gate] = {}
-
-    def load(self, gate_ids: Iterable[int]) -> None:
-        wanted = [gate_id for gate_id in gate_ids if gate_id not in self._known]
-        if wanted:
-            self._known |= {gate.pk: _state(gate) for gate in Gate.objects.filter(pk__in=wanted)}
-
-    def get(self, gate_id: int) -> rules.Gate:
-        """Raises KeyError for a gate that is not there."""
-        return self._known[gate_id]
-
-    def find(self, gate_id: int) -> rules.Gate | None:
-        return self._known.get(gate_id)
-
-
-def explain(holder: str) -> Explanation | None:
-    """Why a candidate waits, gate by gate; None if it does not wait."""
-    found = waiting([holder]).get(holder)
-    return found.explanation if found else None
-
-
-def one_slot_helps(pool: str) -> bool:
-    """Whether the first in line at a full pool needs one slot of it and nothing else to start."""
-    found = _waiting(_line(f"pool:{pool}")[:1])
-    blocking = [check for first in found.values() for check in first.explanation.blocking]
-    return [(check.gate.key, check.slots) for check in blocking] == [(f"pool:{pool}", 1)]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a candidate stands in the line of a gate: its place from 1, COUNT_TO + 1 for anything beyond."""
-
-    place: int
-    ahead: list[Waiter]  # the first of those before it
-
-
-def standing(holder: str, gate_id: int, most: int = 5) -> Standing | None:
-    """Where a candidate stands in the line of a gate. None: it does not wait."""
-    me = Waiter.objects.filter(holder=holder).first()
-    if me is None:
-        return None
-    ahead = _blocked_at(lane__lanegate__gate=gate_id).filter(
-        Q(priority__gt=me.priority)
-        | Q(priority=me.priority, since__lt=me.since)
-        | Q(priority=me.priority, since=me.since, number__lt=me.number)
-    )
-    first = list(ahead.order_by(F("priority").desc(), "since", "number")[:most])
-    place = len(first) if len(first) < most else ahead.order_by()[:COUNT_TO].count()
-    return Standing(place + 1, first)
 
 
 def holders_of(gate_ids: Iterable[int], most: int = 10) -> dict[int, list[Hold]]:
@@ -302,20 +240,3 @@ def change(change_id: int) -> tuple[Change, Change | None]:
     """A line of the ledger, and the newest that overtook it. Raises Change.DoesNotExist."""
     found = Change.objects.get(pk=change_id)
     return found, overtaking(found).first()
-
-
-def _state(gate: Gate) -> rules.Gate:
-    return rules.Gate(
-        gate.pk,
-        gate.kind,
-        gate.key,
-        gate.label,
-        gate.limit,
-        gate.in_use,
-        gate.paused,
-        reservation=claims.reservation(gate.reserved_for, gate.reserved, gate.reserved_priority),
-    )
-
-
-def _needs(text: str) -> Needs:
-    return tuple((gate_id, slots) for gate_id, slots in json.loads(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from runs import states
 from runs.models import Op, OpEvent, Run
@@ -46,7 +46,8 @@ def family(run: Run) -> Family:
     """The family of a run; of very many children the newest."""
     above = {pk for pk in (run.parent_id, run.root_id) if pk is not None}
     found = {row.pk: row for row in Run.objects.filter(pk__in=above)} if above else {}
-    children = list(Run.objects.filter(parent=run).order_by("-id")[: MOST_CHILDREN + 1])
+    # Only what is over is executed again.
+    children = list(Run.objects.filter(parent=run).order_by("-id")[: MOST_CHILDREN + 1]) if run.over else []
     return Family(
         found.get(run.parent_id or 0),
         found.get(run.root_id or 0) if run.root_id != run.parent_id else None,
@@ -70,23 +71,27 @@ class Failure:
     reusable: bool  # whether anything of it succeeded
 
 
-def open_failures(most: int = 3, among: int = 20) -> list[Failure]:
+def open_failures(most: int = 3, among: int = 20) -> QuerySet[Run]:
     """The newest runs that failed and that nobody, nor they by themselves, executes again; of the newest failures."""
-    newest = Run.objects.filter(state=states.FAILURE).order_by("-id")[:among]
-    again = Exists(Run.objects.filter(parent=OuterRef("pk")))
-    found = [run.pk for run in newest.annotate(again=again) if not run.again and run.retry_at is None][:most]
+    newest = Run.objects.filter(state=states.FAILURE).order_by("-id").values("pk")[:among]
+    again = Run.objects.filter(parent=OuterRef("pk"))
+    return Run.objects.filter(~Exists(again), pk__in=newest, retry_at=None).order_by("-id")[:most]
+
+
+def with_failure(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """Runs, each with what `as_failure` tells of it."""
     ops = Op.objects.filter(run=OuterRef("pk"))
     broken = ops.filter(state=states.FAILURE).order_by("rank")
-    told = (
-        Run.objects.filter(pk__in=found)
-        .order_by("-id")
-        .annotate(
-            broken=Subquery(broken.values("key")[:1]),
-            told=Subquery(broken.values("error")[:1]),
-            reusable=Exists(ops.filter(state=states.SUCCESS)),
-        )
+    return runs.annotate(
+        broken=Subquery(broken.values("key")[:1]),
+        told=Subquery(broken.values("error")[:1]),
+        reusable=Exists(ops.filter(state=states.SUCCESS)),
     )
-    return [Failure(run, run.broken or "", run.error or run.told or "", run.reusable) for run in told] if found else []
+
+
+def as_failure(run: Run) -> Failure:
+    """A run from `with_failure`."""
+    return Failure(run, run.broken or "", run.error or run.told or "", run.reusable)  # type: ignore[attr-defined]
 
 
 def sources(ops: Iterable[Op]) -> dict[int, Op]:

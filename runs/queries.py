@@ -1,22 +1,21 @@
-"""Read models for people: lists, one run, who holds and who waits, and why."""
+"""Read models for people: lists of runs, one run, and who is behind a holder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
-from django.db.models import F, QuerySet
+from django.db.models import Q, QuerySet
 
-from pools import queries as pool_queries
-from pools.queries import Waiting
-from runs import admission, graph, in_force, plans, states
+from pools import explain
+from pools.explain import Waiting
+from runs import graph, plans, states
 from runs.catalog import ASSET_JOB
-from runs.models import LogLine, Op, Run, RunQueue, TagRule, Worker
-from runs.tag_limits import TagLimit
+from runs.models import LogLine, Op, Run
 from runs.transitions import op_holder, run_holder
-
-COUNT_TO = 10_000
 
 # The groups under which runs are filtered.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -93,34 +92,15 @@ def runs(wanted: Filter, before: int | None = None, most: int = 30) -> tuple[lis
     return page[:most], page[most - 1].pk if len(page) > most else None
 
 
-def counts() -> dict[str, int]:
-    """How many runs are queued and in progress, and how many ops wait and run. Partial indexes serve all."""
-    return {
-        "queued": Run.objects.filter(state=states.QUEUED).order_by()[: COUNT_TO + 1].count(),
-        "progress": Run.objects.filter(state__in=states.RUN_IN_PROGRESS).order_by()[: COUNT_TO + 1].count(),
-        "waiting": Op.objects.filter(state=states.READY).order_by()[: COUNT_TO + 1].count(),
-    }
-
-
 def job_histories(names: Iterable[str], most: int = 12) -> dict[str, list[Run]]:
-    """The newest runs of each job."""
-    return {name: list(Run.objects.filter(job=name).order_by("-id")[:most]) for name in names}
-
-
-@dataclass(frozen=True)
-class QueuedRun:
-    """A run in the queue, its place and why it waits."""
-
-    run: Run
-    place: int
-    waiting: Waiting | None
-
-
-def queued(most: int = 50) -> list[QueuedRun]:
-    """The queue in the order in which runs would start, each with its reason."""
-    found = list(Run.objects.filter(state=states.QUEUED).order_by(F("priority").desc(), "queued_at", "id")[:most])
-    why = pool_queries.waiting([run_holder(run.pk) for run in found])
-    return [QueuedRun(run, place, why.get(run_holder(run.pk))) for place, run in enumerate(found, 1)]
+    """The newest runs of each job, newest first. One query, which reads no other run of a job."""
+    found: dict[str, list[Run]] = {name: [] for name in names}
+    if not found:
+        return {}
+    newest = [Q(pk__in=Run.objects.filter(job=name).order_by("-id").values("pk")[:most]) for name in found]
+    for run in Run.objects.filter(reduce(or_, newest)).order_by("-id"):
+        found[run.job].append(run)
+    return found
 
 
 # --- one run ----------------------------------------------------------------------------------------
@@ -146,7 +126,7 @@ def ops_of(run: Run) -> list[OpView]:
     ops = list(Op.objects.filter(run=run).order_by("rank"))
     plan = plans.load(run.plan_id)
     unfinished = {op.key for op in ops if op.state != states.SUCCESS}
-    why = pool_queries.waiting([op_holder(op.pk) for op in ops if op.state == states.READY])
+    why = explain.waiting([op_holder(op.pk) for op in ops if op.state == states.READY])
     return [
         OpView(
             op,
@@ -162,11 +142,26 @@ def ops_of(run: Run) -> list[OpView]:
 def op(op_id: int) -> OpView | None:
     """One op and its upstream that has not finished; why it waits for slots is `runs.why`'s to say."""
     row = Op.objects.filter(pk=op_id).select_related("run").first()
-    if row is None:
-        return None
+    return _view(row) if row else None
+
+
+def find_op(uid: str, key: str) -> OpView | None:
+    """The op under a step key of the run with this uid, or whose uid begins with it. Raises as `find` does."""
+    exact = Op.objects.filter(run__uid=uid, key=key).select_related("run").first()
+    if exact is not None:
+        return _view(exact)
+    row = Op.objects.filter(run=find(uid), key=key).select_related("run").first()
+    return _view(row) if row else None
+
+
+def _view(row: Op) -> OpView:
     spec = _spec(plans.load(row.run.plan_id), row)
-    done = Op.objects.filter(run=row.run_id, key__in=spec.upstream, state=states.SUCCESS).values_list("key", flat=True)
-    return OpView(row, tuple(key for key in spec.upstream if key not in set(done)), None, spec.pools)
+    unfinished: tuple[str, ...] = ()
+    if row.state == states.PENDING:
+        ended = Op.objects.filter(run=row.run_id, key__in=spec.upstream, state=states.SUCCESS)
+        done = set(ended.values_list("key", flat=True))
+        unfinished = tuple(key for key in spec.upstream if key not in done)
+    return OpView(row, unfinished, None, spec.pools)
 
 
 def _spec(plan: graph.Plan, op: Op) -> graph.OpSpec:
@@ -174,15 +169,9 @@ def _spec(plan: graph.Plan, op: Op) -> graph.OpSpec:
     return plan.by_key.get(op.key) or graph.OpSpec(op.key)
 
 
-def find_op(run: Run, key: str) -> OpView | None:
-    """The op of a run under a step key."""
-    op_id = Op.objects.filter(run=run, key=key).values_list("pk", flat=True).first()
-    return op(op_id) if op_id is not None else None
-
-
 def why_queued(run: Run) -> Waiting | None:
     """Why a run is still in the queue, None if it is not."""
-    return pool_queries.waiting([run_holder(run.pk)]).get(run_holder(run.pk))
+    return explain.waiting([run_holder(run.pk)]).get(run_holder(run.pk))
 
 
 def log_of(run: Run, op: str = "", most: int = 200) -> list[LogLine]:
@@ -204,87 +193,3 @@ def named(holders: Sequence[str]) -> dict[str, Op | Run]:
     if run_ids:
         found |= {run_holder(run.pk): run for run in Run.objects.filter(pk__in=run_ids)}
     return found
-
-
-# --- the run queue ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RuleView:
-    """A tag rule with its use: one gate, or one for each value."""
-
-    row: TagRule
-    limit: TagLimit
-    gates: tuple[tuple[str, int, int], ...]  # label, in use, in line
-
-    @property
-    def in_use(self) -> int:
-        return sum(in_use for _, in_use, _ in self.gates)
-
-    @property
-    def held_back(self) -> int:
-        return sum(line for _, _, line in self.gates)
-
-
-@dataclass(frozen=True)
-class QueueLimits:
-    """The run queue's limits and their use."""
-
-    maximum: int | None
-    version: int
-    in_progress: int
-    rules: tuple[RuleView, ...]
-
-
-def queue_limits() -> QueueLimits:
-    """The run queue's limits and how much of them is in use."""
-    settings = RunQueue.objects.get()
-    rows = list(TagRule.objects.exclude(phase=in_force.LEAVING).order_by("key", "value", "id"))
-    gates = pool_queries.gates("runs", "run_tag")
-    rules = tuple(
-        RuleView(
-            row,
-            TagLimit(row.key, row.limit, row.value, row.per_value),
-            tuple(
-                (gate.label, gate.in_use, gate.line)  # type: ignore[attr-defined]
-                for gate in gates
-                if gate.family == admission.rule_family(row.pk)
-            ),
-        )
-        for row in rows
-    )
-    in_progress = sum(gate.in_use for gate in gates if gate.key == admission.RUNS)
-    return QueueLimits(settings.max_concurrent_runs, settings.version, in_progress, rules)
-
-
-def known_tags(most: int = 12) -> list[str]:
-    """Tags that runs not yet over carry, for choosing one for a rule."""
-    active = Run.objects.exclude(state__in=states.RUN_TERMINAL).order_by("-id").values_list("tags", flat=True)[:200]
-    found = {f"{key}={value}" for tags in active for key, value in tags.items()}
-    return sorted(found)[:most]
-
-
-# --- workers ----------------------------------------------------------------------------------------
-
-
-def workers() -> list[Worker]:
-    """The living workers."""
-    return list(Worker.objects.order_by("host", "queue", "id"))
-
-
-@dataclass(frozen=True)
-class QueueWorkers:
-    """The workers of an RQ queue: how many live, how many are busy, how many ops find none free."""
-
-    queue: str
-    alive: int
-    busy: int
-    waiting: int
-
-
-def worker_queues() -> list[QueueWorkers]:
-    """Every RQ queue that an op has named or a worker has served."""
-    return [
-        QueueWorkers(gate.label, gate.limit or 0, gate.in_use, gate.line)  # type: ignore[attr-defined]
-        for gate in pool_queries.gates("workers")
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from pools import claims
 from runs import catalog, graph, launch, states, system_tags
@@ -47,9 +48,12 @@ def retry_due() -> int:
     return launched
 
 
-def can_reuse(run: Run) -> bool:
-    """Whether anything of a run succeeded, and anything else did not: whether it can be executed from failure."""
-    found = set(Op.objects.filter(run=run).values_list("state", flat=True))
+def can_reuse(run: Run, of_ops: Iterable[str] | None = None) -> bool:
+    """Whether anything of a run succeeded, and anything else did not: whether it can be executed from failure.
+
+    `of_ops`: the states of all its ops, where they are known.
+    """
+    found = set(Op.objects.filter(run=run).values_list("state", flat=True) if of_ops is None else of_ops)
     return run.over and states.SUCCESS in found and found != {states.SUCCESS}
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from pools import waits
-from pools.queries import Waiting
+from pools.explain import Waiting
 from pools.waits import Limit
 from runs import lineage, spans, states
 from runs.models import OpEvent, Run
@@ -58,7 +58,7 @@ def of_run(run: Run, ops: Sequence[OpView], waiting: Waiting | None) -> TimeSpli
     """The split of a run, of which `ops` are all ops. `waiting`: why it waits in the queue, if it does."""
     now = timezone.now()
     waited = waits.of([run_holder(run.pk), *(op_holder(view.op.pk) for view in ops)])
-    tries = lineage.tries_of(run)
+    tries = lineage.tries_of(run) if run.started_at else {}
     of_ops = {view.op.pk: spans.of_op(_record(view, waited, tries.get(view.op.pk, ())), now) for view in ops}
     in_queue = _in_queue(run, waited.get(run_holder(run.pk), []), waiting, now)
     together = _together([span for found in of_ops.values() for span in found], ops)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pools import explain, waits
 from pools import queries as pool_queries
-from pools import waits
+from pools.explain import Waiting
 from pools.models import Hold, Waiter
-from pools.queries import Waiting
 from pools.rules import PRIVATE_KINDS, Gate, name_of
 from pools.waits import Limit
 from runs import queries
@@ -74,13 +74,13 @@ def waited_before(subject: Run | Op) -> list[Waited]:
 
 
 def _why(holder: str) -> Why | None:
-    waiting = pool_queries.waiting([holder]).get(holder)
+    waiting = explain.waiting([holder]).get(holder)
     if waiting is None:
         return None
     blocking = [check.gate for check in waiting.explanation.blocking]
     taken = [entry.gate for entry in waiting.explanation.taken]
     line = next((gate for gate in blocking if gate.kind not in PRIVATE_KINDS), None)
-    standing = pool_queries.standing(holder, line.id) if line else None
+    standing = explain.standing(waiting, line.id) if line else None
     ahead = standing.ahead if standing else []
     held = pool_queries.holders_of(gate.id for gate in (*blocking, *taken))
     names = queries.named([*(waiter.holder for waiter in ahead), *(hold.holder for at in held.values() for hold in at)])

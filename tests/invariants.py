@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from pools import claims, queries, rules
+from pools import claims, explain, rules
 from pools.audit import drift
 from pools.audit.reading import books_of
 from pools.models import Gate, Hold, LaneGate, Pool, Waiter
@@ -52,7 +52,7 @@ def check_holders() -> None:
 def check_explanations() -> None:
     """Whoever stands in line is told of a shared gate without room, as the decision found; nobody waits for nothing."""
     waiters = {waiter.holder: waiter for waiter in Waiter.objects.select_related("lane")}
-    for holder, told in queries.waiting(list(waiters)).items():
+    for holder, told in explain.waiting(list(waiters)).items():
         waiter, blocking = waiters[holder], told.explanation.blocking
         if waiter.held_by_id is None and not waiter.lane.dirty:
             shared = any(check.gate.kind not in rules.PRIVATE_KINDS for check in blocking)

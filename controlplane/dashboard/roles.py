@@ -9,8 +9,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 
 OPERATORS = "operators"
@@ -21,7 +23,9 @@ def may_operate(user: AbstractBaseUser | AnonymousUser) -> bool:
     """Whether a user may launch, cancel and change limits."""
     if not isinstance(user, User) or not user.is_active:
         return False
-    return user.is_superuser or user.groups.filter(name=OPERATORS).exists()
+    if user.is_superuser or not hasattr(user, "is_operator"):
+        return user.is_superuser or user.groups.filter(name=OPERATORS).exists()
+    return bool(user.is_operator)
 
 
 def operators_only(view: View) -> View:
@@ -34,3 +38,12 @@ def operators_only(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return checked
+
+
+class Backend(ModelBackend):
+    """Knows of whom it fetches whether they are an operator, so that no page has to ask."""
+
+    def get_user(self, user_id: int) -> User | None:
+        operators = Group.objects.filter(name=OPERATORS, user=OuterRef("pk"))
+        user = User.objects.annotate(is_operator=Exists(operators)).filter(pk=user_id).first()
+        return user if user is not None and self.user_can_authenticate(user) else None

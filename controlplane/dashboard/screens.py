@@ -6,7 +6,7 @@ watch, so a block knows nothing of the reader: forms and tokens are drawn only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,8 +20,10 @@ from django.utils import timezone
 from controlplane.dashboard import verdict
 from controlplane.dashboard.templatetags.ledger import changes_about
 from controlplane.dashboard.timeline import Timeline
+from pools import explain
 from pools import queries as pool_queries
-from runs import bulk_cancel, catalog, lineage, queries, reexecution, states, time_split, why
+from runs import bulk_cancel, catalog, deployment, lineage, queries, reexecution, states, time_split, why
+from runs.deployment import Now
 from runs.models import Run
 from runs.queries import Filter, OpView
 
@@ -77,13 +79,13 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
 # --- the screens ------------------------------------------------------------------------------------
 
 
-def rail_counts(counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+def rail_counts(now: Now | None = None) -> dict[str, Any]:
     """The counts beside the navigation."""
-    counts = counts or queries.counts()
+    now = now or deployment.now()
     return {
-        "runs": counts["progress"] or "",
-        "queue": counts["queued"] or "",
-        "pools": pool_queries.counted(counts["waiting"]) if counts["waiting"] else "",
+        "runs": now.progress or "",
+        "queue": now.queued or "",
+        "pools": pool_queries.counted(now.waiting) if now.waiting else "",
     }
 
 
@@ -93,17 +95,15 @@ def rail(argument: str = "") -> list[Block]:
 
 
 def overview(argument: str = "") -> list[Block]:
-    pools = pool_queries.pools()
-    queued = queries.queued(most=5)
-    limits = queries.queue_limits()
-    counts = queries.counts()
-    failures = lineage.open_failures()
-    workers = queries.worker_queues()
-    sentence = verdict.of(pools, limits, counts, workers, pool_queries.one_slot_helps)
+    picture, now = pool_queries.picture(), deployment.now()
+    pools, workers = picture.pools, deployment.worker_queues(picture.of("workers"))
+    longest = verdict.longest_line(pools)
+    ahead = deployment.ahead(longest.name if longest else "", picture)
+    full = [gate.label for gate in picture.of("run_tag") if gate.line]  # type: ignore[attr-defined]
+    sentence = verdict.of(pools, now, workers, full, lambda name: explain.needs_one_slot(ahead.first_at_pool, name))
     figures = {
-        "limits": limits,
-        "counts": counts,
-        "waiting": pool_queries.counted(counts["waiting"]),
+        "now": now,
+        "waiting": pool_queries.counted(now.waiting),
         "in_use": sum(pool.in_use for pool in pools),
         "slots": sum(pool.limit or 0 for pool in pools),
         "full": sum(pool.full for pool in pools),
@@ -117,7 +117,7 @@ def overview(argument: str = "") -> list[Block]:
             "needs-a-person",
             "overview/_needs_a_person.html",
             {
-                "failures": failures,
+                "failures": ahead.failures,
                 "paused": [pool for pool in pools if pool.paused],
                 "problems": catalog.current().problems,
                 "lonely": [queue for queue in workers if queue.waiting and not queue.alive],
@@ -125,7 +125,7 @@ def overview(argument: str = "") -> list[Block]:
         ),
         Block("figures", "overview/_figures.html", figures),
         Block("pools", "pools/_table.html", {"pools": pools[:12], "more": max(0, len(pools) - 12)}),
-        Block("next", "overview/_next.html", {"queued": queued, "total": counts["queued"]}),
+        Block("next", "overview/_next.html", {"queued": ahead.queued, "total": now.queued}),
     ]
 
 
@@ -170,7 +170,7 @@ def blocks_of_run(run: Run) -> list[Block]:
         Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
-        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run), "op": ""}),
+        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run) if run.started_at else [], "op": ""}),
     ]
 
 
@@ -181,7 +181,7 @@ def _head_of_run(run: Run, ops: Sequence[OpView], done: int) -> dict[str, Any]:
         "done": done,
         "reused": sum(view.op.reused_from is not None for view in ops),
         "family": lineage.family(run),
-        "reusable": run.over and reexecution.can_reuse(run),
+        "reusable": run.over and reexecution.can_reuse(run, [view.op.state for view in ops]),
     }
 
 
@@ -198,7 +198,9 @@ def blocks_of_op(view: OpView) -> list[Block]:
     row, run = view.op, view.op.run
     reasons = why.of_op(row)
     source = lineage.sources([row]).get(row.reused_from or 0)
-    log = {"run": run, "lines": queries.log_of(run, row.key), "op": row.key, "source": source}
+    tries = lineage.tries(row.pk)
+    lines = queries.log_of(run, row.key) if row.attempt or tries else []  # before its first attempt it said nothing
+    log = {"run": run, "lines": lines, "op": row.key, "source": source}
     head = {"op": row, "upstream": view.upstream if row.state == states.PENDING else (), "source": source}
     return [
         Block("op-head", "runs/_op_head.html", {**head, "priority": run.priority + row.priority}),
@@ -208,7 +210,7 @@ def blocks_of_op(view: OpView) -> list[Block]:
             "runs/_op_waited.html",
             {"op": row, "why": reasons, "waited": reasons.waited if reasons else why.waited_before(row)},
         ),
-        Block("tries", "runs/_tries.html", {"tries": lineage.tries(row.pk), "most": lineage.MOST_TRIES}),
+        Block("tries", "runs/_tries.html", {"tries": tries, "most": lineage.MOST_TRIES}),
         Block("log", "runs/_log.html", log),
     ]
 
@@ -231,7 +233,7 @@ def pool(argument: str) -> list[Block]:
         Block(
             "pool-head",
             "pools/_head.html",
-            {"pool": found, "settings": pool_queries.pool_settings(), "kept_for": names.get(found.kept_for)},
+            {"pool": found, "kept_for": names.get(found.kept_for)},
         ),
         Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
         Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
@@ -240,26 +242,28 @@ def pool(argument: str) -> list[Block]:
 
 
 def queue(argument: str = "") -> list[Block]:
-    counts = queries.counts()
+    picture, now = pool_queries.picture(), deployment.now()
     return [
         bulk_canceling(),
-        Block("queue-limits", "queue/_summary.html", {"limits": queries.queue_limits()}),
-        Block("queue", "queue/_list.html", {"queued": queries.queued(most=50), "counts": counts}),
+        Block("queue-limits", "queue/_summary.html", {"rules": picture.of("run_tag"), "now": now}),
+        Block("queue", "queue/_list.html", {"queued": deployment.queued(50, picture), "now": now}),
     ]
 
 
 def limits(argument: str = "") -> list[Block]:
+    now = deployment.now()
     return [
-        Block("limits-in-use", "queue/_in_use.html", {"limits": queries.queue_limits()}),
+        Block("limits-in-use", "queue/_in_use.html", {"limits": deployment.queue_limits(now), "now": now}),
         _changes(reverse("limits"), "runs", "rule:", most=8),
     ]
 
 
 def settings(argument: str = "") -> list[Block]:
+    now = deployment.now()
     in_force = {
-        "limits": queries.queue_limits(),
-        "settings": pool_queries.pool_settings(),
-        "followers": pool_queries.followers(),
+        "now": now,
+        "limits": deployment.queue_limits(now),
+        "settings": pool_queries.settings_with_followers(),
     }
     return [
         Block("in-force", "settings/_in_force.html", in_force),

@@ -4,11 +4,11 @@ each says only what the numbers say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pools.queries import COUNT_TO, PoolView, counted
-from runs.queries import QueueLimits, QueueWorkers
+from runs.deployment import Now, QueueWorkers
 
 MOST_OF_A_LINE = 0.4  # a pool that has this share of all who wait is named
 
@@ -25,13 +25,16 @@ class Verdict:
 
 def of(
     pools: Sequence[PoolView],
-    limits: QueueLimits,
-    counts: Mapping[str, int],
+    now: Now,
     workers: Sequence[QueueWorkers],
+    full: Sequence[str],
     one_slot_helps: Callable[[str], bool],
 ) -> Verdict:
-    """The first rule that applies. `one_slot_helps` tells of a pool whether one more slot would start an op."""
-    waiting, queued, progress = counts["waiting"], counts["queued"], counts["progress"]
+    """The first rule that applies. `full`: the run limits on tags at which runs wait.
+
+    `one_slot_helps` tells of a pool whether one more slot would start an op.
+    """
+    waiting = now.waiting
     for queue in workers:
         if queue.waiting and not queue.alive:
             return Verdict(
@@ -40,7 +43,7 @@ def of(
                 f"Start one with `manage.py worker --queue {queue.queue}`.",
             )
     lines = [pool for pool in pools if pool.waiting]
-    worst = max(lines, key=lambda pool: pool.waiting, default=None)
+    worst = longest_line(pools)
     if worst and (worst.waiting >= MOST_OF_A_LINE * waiting or len(lines) == 1):
         return Verdict(
             f"{_ops(waiting)} {_are(waiting)} waiting. {_of_them(worst.waiting, waiting)}",
@@ -58,12 +61,17 @@ def of(
         )
     if waiting:
         return Verdict(f"{_ops(waiting)} {_are(waiting)} waiting for a limit within their runs.")
-    if queued:
-        text = f"{counted(queued)} {'run is' if queued == 1 else 'runs are'} queued."
-        return Verdict(text, detail=_full_limits(limits))
-    if progress:
-        return Verdict("Nothing waits.", detail=f"{_runs(progress)} in progress, every limit has room.")
+    if now.queued:
+        text = f"{counted(now.queued)} {'run is' if now.queued == 1 else 'runs are'} queued."
+        return Verdict(text, detail=_full_limits(now, full))
+    if now.progress:
+        return Verdict("Nothing waits.", detail=f"{_runs(now.progress)} in progress, every limit has room.")
     return Verdict("Nothing is running.", detail="Launch a job to see it here.")
+
+
+def longest_line(pools: Sequence[PoolView]) -> PoolView | None:
+    """The pool at which most wait, None if nobody does."""
+    return max((pool for pool in pools if pool.waiting), key=lambda pool: pool.waiting, default=None)
 
 
 def _ops(number: int) -> str:
@@ -106,8 +114,7 @@ def _raise(pool: PoolView, one_slot_helps: Callable[[str], bool]) -> str:
     return f"With a limit of {pool.limit + 1}, the first in line would start now."
 
 
-def _full_limits(limits: QueueLimits) -> str:
-    if limits.maximum is not None and limits.in_progress >= limits.maximum:
-        return f"{limits.in_progress} of {limits.maximum} runs are in progress: the run queue's maximum."
-    full = [rule.limit.label for rule in limits.rules if rule.held_back]
+def _full_limits(now: Now, full: Sequence[str]) -> str:
+    if now.maximum is not None and now.progress >= now.maximum:
+        return f"{now.progress} of {now.maximum} runs are in progress: the run queue's maximum."
     return f"They wait at the run limit on {full[0]}." if full else ""

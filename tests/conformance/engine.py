@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import F
 
-from pools import claims, queries, sizing
+from pools import claims, explain, sizing
 from pools.limits import InvalidLimit
 from pools.models import Change, Gate, Hold, PoolSettings, Waiter
 from pools.reasons import Explanation
@@ -171,7 +171,7 @@ class Engine:
         found = {f"run:{pk}": (runs[pk], state) for pk, state in Run.objects.values_list("id", "state")}
         for pk, run, key, state in Op.objects.values_list("id", "run", "key", "state"):
             found[f"op:{pk}"] = (f"{runs[run]}.{key}", state)
-        told = queries.waiting(list(Waiter.objects.values_list("holder", flat=True)))
+        told = explain.waiting(list(Waiter.objects.values_list("holder", flat=True)))
         waiting = {found[holder][0]: self._missing(waiter.explanation) for holder, waiter in told.items()}
         used = Gate.objects.exclude(in_use=0).values_list("kind", "key", "label", "in_use")
         in_use = {self._gate(kind, key, label): slots for kind, key, label, slots in used}

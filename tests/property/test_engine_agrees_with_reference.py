@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pools import claims, queries
+from pools import claims, explain
 from pools.claims import Ask, HolderKind
 from pools.models import Gate, Hold, Waiter
 from pools.rules import GateSpec, Need
@@ -149,7 +149,7 @@ class Engine(RuleBasedStateMachine):
     def give_the_first_what_its_explanation_says(self) -> None:
         """Room at exactly the gates that it names, and it starts; nobody stands before it to take that away."""
         first = min(self.model.waiting.values(), key=lambda candidate: candidate.place)
-        told = queries.explain(first.holder)
+        told = explain.of(first.holder)
         assert told is not None
         assert told.blocking, f"{first.holder} waits for nothing"
         with claims.desk() as desk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pools import queries, sizing
+from pools import explain, sizing
 from pools.limits import InvalidLimit
 from runs import states, transitions
 from tests.builders import (
@@ -166,7 +166,7 @@ def test_the_explanation_says_what_is_taken_and_what_waits_for_it():
     pool("db", 1)
     launched_run(job(op("a", pool="db"), op("b", pool="db")))
     late = launched_run(job(op("x", pool="db")))
-    told = queries.explain(f"run:{late.pk}")
+    told = explain.of(f"run:{late.pk}")
     assert told is not None
     assert told.blocking == []
     assert told.without_prospect

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from pools import claims, queries, sizing
+from pools import claims, explain, sizing
 from pools.models import Gate, Hold, Waiter
 from runs import granularity, states, transitions
 from tests.builders import (
@@ -222,7 +222,7 @@ def test_an_explanation_says_for_whom_slots_are_kept():
     claims.reserve(AFTER)
     late = narrow()
     end(the_op(first))
-    told = queries.explain(transitions.op_holder(the_op(late).pk))
+    told = explain.of(transitions.op_holder(the_op(late).pk))
     assert told is not None
     (check,) = told.blocking
     assert check.only_reserved

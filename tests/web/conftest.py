@@ -6,7 +6,10 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from pools.models import Change
 from runs import catalog
+from runs.models import Run
+from tests import builders as a
 from tests.invariants import check_engine
 
 
@@ -41,3 +44,27 @@ def viewer(engine, definitions) -> Client:
     client = Client()
     client.force_login(User.objects.create_user("vic"))
     return client
+
+
+@pytest.fixture
+def busy(engine, definitions) -> Run:
+    """A deployment in which something of everything goes on. Returns a run with waiting ops."""
+    a.pool("database", 1)
+    a.pool("api", 3)
+    a.tag_rule("team", 1, "growth")
+    a.tag_rule("tenant", 2, per_value=True)
+    a.workers(3)
+    ops = [a.op(f"op_{n}", pool="database") for n in range(4)]
+    run = a.started_run(a.job(*ops, a.op("last", after=["op_0"]), max_concurrent=2), tags={"tenant": "x"})
+    a.start(a.in_state("admitted", run)[0])
+    failed = a.running_op(a.op("broken"))
+    a.fail(failed, "ValueError: it broke")
+    for _ in range(3):
+        a.launched_run(tags={"team": "growth"})
+    return run
+
+
+def address(where: str, run: Run) -> str:
+    if "CHANGE" in where:
+        where = where.replace("CHANGE", str(Change.objects.latest("id").pk))
+    return where.replace("UID", run.uid)

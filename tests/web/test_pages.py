@@ -12,39 +12,15 @@ from django.urls import reverse
 
 from controlplane.dashboard import screens
 from pools import claims
-from pools.models import Change
 from runs.models import Run
 from tests import builders as a
+from tests.web.conftest import address
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/jobs/copy_table/launch/"]
 PAGES += ["/launch/?select=orders&select=report", "/pools/database/", "/runs/UID/", "/runs/UID/ops/op_3/"]
 PAGES += ["/changes/", "/changes/?subject=pool:database&before=2", "/changes/CHANGE/", "/settings/"]
-
-
-@pytest.fixture
-def busy(engine, definitions) -> Run:
-    """A deployment in which something of everything goes on. Returns a run with waiting ops."""
-    a.pool("database", 1)
-    a.pool("api", 3)
-    a.tag_rule("team", 1, "growth")
-    a.tag_rule("tenant", 2, per_value=True)
-    a.workers(3)
-    ops = [a.op(f"op_{n}", pool="database") for n in range(4)]
-    run = a.started_run(a.job(*ops, a.op("last", after=["op_0"]), max_concurrent=2), tags={"tenant": "x"})
-    a.start(a.in_state("admitted", run)[0])
-    failed = a.running_op(a.op("broken"))
-    a.fail(failed, "ValueError: it broke")
-    for _ in range(3):
-        a.launched_run(tags={"team": "growth"})
-    return run
-
-
-def address(where: str, run: Run) -> str:
-    if "CHANGE" in where:
-        where = where.replace("CHANGE", str(Change.objects.latest("id").pk))
-    return where.replace("UID", run.uid)
 
 
 @pytest.mark.parametrize("where", PAGES)
@@ -78,39 +54,6 @@ def test_a_get_writes_nothing(operator: Client, busy: Run, where: str) -> None:
     before = rows()
     operator.get(address(where, busy))
     assert rows() == before
-
-
-@pytest.mark.parametrize("where", PAGES)
-def test_a_page_asks_the_database_little(
-    operator: Client, busy: Run, where: str, django_assert_max_num_queries
-) -> None:
-    where = address(where, busy)
-    operator.get(where)  # what is cached for good is read once
-    with django_assert_max_num_queries(20):
-        operator.get(where)
-
-
-@pytest.mark.parametrize("where", ["/runs/", "/queue/", "/pools/", "/pools/database/", "/", "/changes/", "/settings/"])
-def test_more_rows_ask_no_more_questions(operator: Client, busy: Run, where: str) -> None:
-    def questions() -> int:
-        from django.db import connection
-        from django.test.utils import CaptureQueriesContext
-
-        with CaptureQueriesContext(
-            connection,
-        ) as asked:
-            operator.get(where)
-        return len(asked)
-
-    def rows(numbers: range) -> None:
-        for n in numbers:
-            a.launched_run(a.job(a.op("one", pool="database"), a.op("two", pool=f"pool_{n}")), tags={"team": "growth"})
-
-    rows(range(1))
-    questions()
-    before = questions()
-    rows(range(1, 7))
-    assert questions() == before
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from controlplane.dashboard.addresses import pool_key
 from pools import rules
 from pools.models import Gate
-from pools.queries import PoolView
+from pools.queries import PoolView, counted
 from pools.reasons import Check, Prospect
 from runs import queries, states
 from runs.models import Op, Run
@@ -51,7 +51,7 @@ STRIP = 196.0  # how long the slots of a strip may be together
 MOST_CELLS = 40  # beyond that a strip is one bar
 MOST_DOTS = 9
 
-register.filter("counted", queries.pool_queries.counted)
+register.filter("counted", counted)
 register.filter("job_name", queries.job_name)
 register.filter("pool_key", pool_key)
 
@@ -142,7 +142,7 @@ def strip(name: str, in_use: int, limit: int | None, waiting: int, paused: bool 
         parts.append(format_html('<circle class="w" cx="{}" cy="11" r="3"/>', _n(x + index * 9)))
     x += dots * 9
     if waiting > dots:
-        more = queries.pool_queries.counted(waiting - dots)
+        more = counted(waiting - dots)
         parts.append(format_html('<text class="wmore" x="{}" y="15">+{}</text>', _n(x - 2), more))
         x += 12 + 7 * len(more)
     size = _n(max(x, 24.0))
@@ -157,7 +157,7 @@ def strip(name: str, in_use: int, limit: int | None, waiting: int, paused: bool 
 def _strip_in_words(name: str, in_use: int, limit: int | None, waiting: int, paused: bool) -> str:
     words = f"{name}: {in_use} in use, no limit" if limit is None else f"{name}: {in_use} of {limit} slots in use"
     words += ", paused" if paused else ""
-    return words + (f", {queries.pool_queries.counted(waiting)} waiting" if waiting else "")
+    return words + (f", {counted(waiting)} waiting" if waiting else "")
 
 
 def _n(number: float) -> str:

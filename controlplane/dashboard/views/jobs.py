@@ -9,8 +9,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from controlplane.dashboard.forms import LaunchForm
 from controlplane.dashboard.roles import may_operate, operators_only
+from controlplane.dashboard.screens import rail_counts
 from controlplane.dashboard.views.page import page
-from runs import admission, catalog, in_force, launch, queries
+from runs import admission, catalog, deployment, launch, queries
 from runs.catalog import Job
 from runs.launch import CannotLaunch
 
@@ -91,7 +92,8 @@ def _try_launch(request: HttpRequest, job: Job, form: LaunchForm, selected: list
 def _form(
     request: HttpRequest, job: Job, form: LaunchForm, selected: list[str] | None, status: int = 200
 ) -> HttpResponse:
-    rules = [rule for rule in in_force.rules() if rule.limit.counts(job.tags) is not None]
+    now = deployment.now()
+    limits = deployment.queue_limits(now)
     response = page(
         request,
         "jobs/launch.html",
@@ -100,8 +102,9 @@ def _form(
         form=form,
         selected=selected,
         may_launch=may_operate(request.user),
-        limits=queries.queue_limits(),
-        rules=[rule.limit for rule in rules],
+        limits=limits,
+        rail=rail_counts(now),
+        rules=[rule.limit for rule in limits.rules if rule.limit.counts(job.tags) is not None],
         queue_key=admission.RUNS,
     )
     response.status_code = status

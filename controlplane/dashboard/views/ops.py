@@ -11,7 +11,6 @@ from django.views.decorators.http import require_POST, require_safe
 from controlplane.dashboard import screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.page import done, into_dialog, page
-from controlplane.dashboard.views.runs import the_run
 from pools.limits import shown, whole
 from runs import queries, states, transitions
 from runs.models import Op
@@ -72,8 +71,10 @@ def _stands(op: Op) -> str:
 
 
 def _the_op(uid: str, key: str) -> OpView:
-    run = the_run(uid)
-    view = queries.find_op(run, key)
+    try:
+        view = queries.find_op(uid, key)
+    except LookupError as error:
+        raise Http404(str(error)) from error
     if view is None:
-        raise Http404(f"Run {run.short} has no op {key}.")
+        raise Http404(f"Run {uid[:8]} has no op {key}.")
     return view

@@ -21,9 +21,9 @@ def page(
 ) -> HttpResponse:
     """A whole page: its blocks are drawn for this reader, and kept drawn by the stream of its topic."""
     blocks = list(blocks)
-    counts = next((block.context["counts"] for block in blocks if "counts" in block.context), None)
+    now = next((block.context["now"] for block in blocks if "now" in block.context), None)
     drawn = {block.id.replace("-", "_"): block.draw(request) for block in blocks}
-    known = {"rail": rail_counts(counts)} if counts else {}
+    known = {"rail": rail_counts(now)} if now else {}
     return render(request, template, {"blocks": drawn, "topic": topic, **known, **context})
 
 

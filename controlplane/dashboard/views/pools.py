@@ -66,7 +66,6 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         topic=f"pool:{name}",
         here="pools",
         pool=blocks[0].context["pool"],
-        settings=blocks[0].context["settings"],
         name=name,
     )
 
@@ -102,7 +101,7 @@ def granularity(request: HttpRequest, name: str) -> HttpResponse:
     answer = refused(request, verb, f"The granularity of {name}", "granularity", wanted)
     if answer is not None:
         return answer
-    context = {"pool": _existing(name), "settings": queries.pool_settings()}
+    context = {"pool": _existing(name)}
     text = f"Granularity of {name}: {wanted}."
     return done(request, text, reverse("pool", args=[name]), ("pools/_granularity.html", context))
 

@@ -15,7 +15,7 @@ from controlplane.dashboard.views.editing import in_words, refused
 from controlplane.dashboard.views.page import author, done, page
 from pools.limits import InvalidLimit, whole
 from pools.sizing import Author
-from runs import queries, run_limits
+from runs import deployment, run_limits
 from runs.models import TagRule
 from runs.tag_limits import TagLimit
 
@@ -41,7 +41,7 @@ def _limits(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResp
         limits=blocks[0].context["limits"],
         form=form,
         add_rule_at=reverse("rules"),
-        known_tags=queries.known_tags(),
+        known_tags=deployment.known_tags(),
     )
     response.status_code = status
     return response
@@ -58,7 +58,7 @@ def maximum(request: HttpRequest) -> HttpResponse:
     answer = refused(request, verb, "The maximum of runs in progress", "max_concurrent_runs", in_words(wanted))
     if answer is not None:
         return answer
-    found = queries.queue_limits()
+    found = deployment.queue_limits()
     text = f"Runs in progress: {'unlimited' if found.maximum is None else f'{found.maximum} at most'}."
     return done(request, text, reverse("limits"), ("queue/_maximum.html", {"limits": found}))
 
@@ -99,7 +99,7 @@ def edit_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     answer = refused(request, verb, f"The run limit {row}", "limit", wanted)
     if answer is not None:
         return answer
-    rule = next((rule for rule in queries.queue_limits().rules if rule.row.pk == rule_id), None)
+    rule = next((rule for rule in deployment.queue_limits().rules if rule.row.pk == rule_id), None)
     return done(request, f"Run limit {row}: {wanted}.", reverse("limits"), ("queue/_rule_editor.html", {"rule": rule}))
 
 

@@ -16,8 +16,8 @@ from pools import queries as pool_queries
 from pools import sizing
 from pools.limits import InvalidLimit
 from pools.sizing import Author
+from runs import deployment
 from runs import granularity as granularities
-from runs import queries
 
 CHECK = {"on": True, "off": False}
 
@@ -39,7 +39,7 @@ def _settings(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpRe
         settings=blocks[0].context["settings"],
         form=form,
         add_rule_at=reverse("settings-rules"),
-        known_tags=queries.known_tags(),
+        known_tags=deployment.known_tags(),
     )
     response.status_code = status
     return response

@@ -24,6 +24,6 @@ def by_link(request: HttpRequest, uid: str, token: str) -> HttpResponse:
     if user is None:
         return render(request, "sign_in/spent.html", status=410)
     if request.method == "POST":
-        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        login(request, user)
         return redirect(settings.LOGIN_REDIRECT_URL)
     return render(request, "sign_in/link.html", {"user_name": user.get_username()})

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from pools.claims import clock_time
-from pools.queries import Waiting
+from pools.explain import Waiting
 from pools.reasons import Check
 from runs import bulk_cancel, launch, lineage, priority, queries, reexecution, schema, states, transitions
 from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
@@ -189,7 +189,7 @@ class Command(PlainCommand):
 
     def _step_in(self, options: dict[str, Any], verb: Callable[[int, int, str], bool]) -> None:
         run = queries.find(options["uid"])
-        view = queries.find_op(run, options["op"])
+        view = queries.find_op(run.uid, options["op"])
         if view is None:
             raise CommandError(f"run {run.short} has no op {options['op']!r}.")
         op = view.op

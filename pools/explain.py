@@ -1,0 +1,154 @@
+"""Why candidates wait, and where they stand: reads only, decides with the functions of `rules` and `reasons`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from pools import claims, reasons, rules, waits
+from pools.models import Gate, Waiter
+from pools.queries import COUNT_TO, CountOf, Picture, blocked_at, in_line_at, pool_settings
+from pools.reasons import Explanation
+from pools.rules import Candidate, Needs
+from pools.waits import SoFar
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A candidate that waits, and why."""
+
+    holder: str
+    priority: int
+    since: datetime
+    number: int
+    explanation: Explanation
+    spent: SoFar
+
+
+def waiting(holders: Sequence[str], picture: Picture | None = None) -> dict[str, Waiting]:
+    """Why these candidates wait; those that don't are left out. A few queries, however many there are.
+
+    With a `picture` its gates are not asked for again.
+    """
+    return _waiting(Waiter.objects.filter(holder__in=holders), picture)
+
+
+def waiting_and_first(
+    holders: Sequence[str], pool: str, picture: Picture | None = None
+) -> tuple[dict[str, Waiting], Waiting | None]:
+    """The same, and why the first in the line of a pool waits (None: nobody does)."""
+    first = in_line_at(f"pool:{pool}").values("pk")[:1]
+    these = Waiter.objects.filter(Q(holder__in=holders) | Q(pk__in=first))
+    found = _waiting(these, picture)
+    in_order = sorted(found.values(), key=lambda one: (-one.priority, one.since, one.number))
+    blocked = (one for one in in_order if any(check.gate.key == f"pool:{pool}" for check in one.explanation.blocking))
+    return found, next(blocked, None)
+
+
+def needs_one_slot(first: Waiting | None, pool: str) -> bool:
+    """Whether a candidate needs one slot of a pool and nothing else to start."""
+    blocking = first.explanation.blocking if first else []
+    return [(check.gate.key, check.slots) for check in blocking] == [(f"pool:{pool}", 1)]
+
+
+def of(holder: str) -> Explanation | None:
+    """Why a candidate waits, gate by gate; None if it does not wait."""
+    found = waiting([holder]).get(holder)
+    return found.explanation if found else None
+
+
+def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Waiting]:
+    rows = list(found.select_related("lane"))
+    candidates = [
+        Candidate(row.pk, row.holder, row.lane_id, row.priority, row.since, row.number, _needs(row.private))
+        for row in rows
+    ]
+    needs = [_needs(row.lane.needs) for row in rows]
+    prospects = [tuple(tuple(group) for group in json.loads(row.lane.prospects)) for row in rows]
+    looked_at = {gate_id for groups in prospects for group in groups for gate_id in group}
+    gates = _Gates(picture)
+    for row, wanted, own in zip(rows, needs, candidates, strict=True):
+        gates.load({gate_id for gate_id, _ in (*wanted, *own.private)} | waits.gates_of(row))
+    gates.load(looked_at)
+    settings = (picture or pool_settings()) if looked_at else None
+    if settings is None or not settings.check_at_queue:
+        prospects, looked_at = [()] * len(rows), set()
+    waited_for = claims.waited_for(sorted(looked_at), gates.load, gates.get)
+    buffer = settings.run_buffer if settings else 0
+    now = timezone.now()
+    explained = {}
+    for row, candidate, wanted, groups in zip(rows, candidates, needs, prospects, strict=True):
+        try:
+            explanation = reasons.explain(candidate, wanted, gates.get, groups, waited_for, buffer)
+        except KeyError:
+            continue  # its run has ended since: its gates are gone
+        spent = waits.so_far(row, gates.find, now)
+        explained[row.holder] = Waiting(row.holder, row.priority, row.since, row.number, explanation, spent)
+    return explained
+
+
+class _Gates:
+    """Gates as they stood when the first of them was looked at. All that are to be loaded by then are asked at once."""
+
+    def __init__(self, picture: Picture | None) -> None:
+        self._known = {gate_id: _state(gate) for gate_id, gate in picture.gates.items()} if picture else {}
+        self._wanted: set[int] = set()
+
+    def load(self, gate_ids: Iterable[int]) -> None:
+        self._wanted.update(gate_ids)
+
+    def get(self, gate_id: int) -> rules.Gate:
+        """Raises KeyError for a gate that is not there."""
+        missing = self._wanted - self._known.keys()
+        self._wanted.clear()
+        if missing:
+            self._known |= {gate.pk: _state(gate) for gate in Gate.objects.filter(pk__in=missing)}
+        return self._known[gate_id]
+
+    def find(self, gate_id: int) -> rules.Gate | None:
+        try:
+            return self.get(gate_id)
+        except KeyError:
+            return None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a candidate stands in the line of a gate: its place from 1, COUNT_TO + 1 for anything beyond."""
+
+    place: int
+    ahead: list[Waiter]  # the first of those before it
+
+
+def standing(one: Waiting, gate_id: int, most: int = 5) -> Standing:
+    """Where a candidate that waits stands in the line of a gate."""
+    ahead = blocked_at(lane__lanegate__gate=gate_id).filter(
+        Q(priority__gt=one.priority)
+        | Q(priority=one.priority, since__lt=one.since)
+        | Q(priority=one.priority, since=one.since, number__lt=one.number)
+    )
+    counted = ahead.annotate(count=CountOf(ahead.order_by().values("pk")[:COUNT_TO]))
+    first = list(counted.order_by(F("priority").desc(), "since", "number")[:most])
+    return Standing(first[0].count + 1 if first else 1, list[Waiter](first))
+
+
+def _state(gate: Gate) -> rules.Gate:
+    return rules.Gate(
+        gate.pk,
+        gate.kind,
+        gate.key,
+        gate.label,
+        gate.limit,
+        gate.in_use,
+        gate.paused,
+        reservation=claims.reservation(gate.reserved_for, gate.reserved, gate.reserved_priority),
+    )
+
+
+def _needs(text: str) -> Needs:
+    return tuple((gate_id, slots) for gate_id, slots in json.loads(text))

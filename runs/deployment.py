@@ -1,0 +1,180 @@
+"""Read models of the deployment as a whole: the run queue, its limits, who is next, what failed, the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import F, IntegerField, Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from pools import explain
+from pools import queries as pool_queries
+from pools.explain import Waiting
+from pools.models import Gate
+from pools.queries import Picture
+from runs import admission, in_force, lineage, states
+from runs.lineage import Failure
+from runs.models import Run, RunQueue, TagRule, Worker
+from runs.tag_limits import TagLimit
+from runs.transitions import run_holder
+
+COUNT_TO = 10_000
+
+# Counted no further than needed; the states stand there as literals, so that the partial indexes serve.
+_COUNT = f"(SELECT count(*) FROM (SELECT 1 FROM {{}} WHERE state IN ({{}}) LIMIT {COUNT_TO + 1}) AS some)"
+_QUEUED = _COUNT.format("runs_run", f"'{states.QUEUED}'")
+_IN_PROGRESS = _COUNT.format("runs_run", ", ".join(f"'{state}'" for state in states.RUN_IN_PROGRESS))
+_WAITING = _COUNT.format("runs_op", f"'{states.READY}'")
+
+
+@dataclass(frozen=True)
+class Now:
+    """How many runs are queued and in progress, how many ops wait; the maximum of the run queue and its version."""
+
+    queued: int
+    progress: int
+    waiting: int
+    maximum: int | None
+    version: int
+
+
+def now() -> Now:
+    """The deployment in five numbers. One query."""
+    counted = {"queued": _QUEUED, "progress": _IN_PROGRESS, "waiting": _WAITING}
+    rows = RunQueue.objects.annotate(
+        **{name: RawSQL(sql, [], output_field=IntegerField()) for name, sql in counted.items()}
+    )
+    row = rows.values(*counted, "max_concurrent_runs", "version").get()
+    return Now(row["queued"], row["progress"], row["waiting"], row["max_concurrent_runs"], row["version"])
+
+
+# --- the run queue ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class QueuedRun:
+    """A run in the queue, its place and why it waits."""
+
+    run: Run
+    place: int
+    waiting: Waiting | None
+
+
+def queued(most: int = 50, picture: Picture | None = None) -> list[QueuedRun]:
+    """The queue in the order in which runs would start, each with its reason."""
+    found = list(_in_order_of_start()[:most])
+    return _with_reasons(found, explain.waiting([run_holder(run.pk) for run in found], picture))
+
+
+def _in_order_of_start() -> QuerySet[Run]:
+    return Run.objects.filter(state=states.QUEUED).order_by(F("priority").desc(), "queued_at", "id")
+
+
+def _with_reasons(found: Sequence[Run], why: Mapping[str, Waiting]) -> list[QueuedRun]:
+    return [QueuedRun(run, place, why.get(run_holder(run.pk))) for place, run in enumerate(found, 1)]
+
+
+@dataclass(frozen=True)
+class RuleView:
+    """A tag rule with its use: one gate, or one for each value."""
+
+    row: TagRule
+    limit: TagLimit
+    gates: tuple[tuple[str, int, int], ...]  # label, in use, in line
+
+    @property
+    def in_use(self) -> int:
+        return sum(in_use for _, in_use, _ in self.gates)
+
+    @property
+    def held_back(self) -> int:
+        return sum(line for _, _, line in self.gates)
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """The run queue's limits and their use."""
+
+    maximum: int | None
+    version: int
+    in_progress: int
+    rules: tuple[RuleView, ...]
+
+
+def queue_limits(at: Now | None = None, gates: Sequence[Gate] | None = None) -> QueueLimits:
+    """The run queue's limits and how much of them is in use. What was read before is not asked for again."""
+    at = at or now()
+    gates = pool_queries.gates("runs", "run_tag") if gates is None else gates
+    rows = TagRule.objects.exclude(phase=in_force.LEAVING).order_by("key", "value", "id")
+    rules = tuple(
+        RuleView(
+            row,
+            TagLimit(row.key, row.limit, row.value, row.per_value),
+            tuple(
+                (gate.label, gate.in_use, gate.line)  # type: ignore[attr-defined]
+                for gate in gates
+                if gate.family == admission.rule_family(row.pk)
+            ),
+        )
+        for row in rows
+    )
+    in_progress = sum(gate.in_use for gate in gates if gate.key == admission.RUNS)
+    return QueueLimits(at.maximum, at.version, in_progress, rules)
+
+
+def known_tags(most: int = 12) -> list[str]:
+    """Tags that runs not yet over carry, for choosing one for a rule."""
+    active = Run.objects.exclude(state__in=states.RUN_TERMINAL).order_by("-id").values_list("tags", flat=True)[:200]
+    found = {f"{key}={value}" for tags in active for key, value in tags.items()}
+    return sorted(found)[:most]
+
+
+# --- what comes next and what went wrong --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The first runs of the queue, why the first op or run in the line of a pool waits, and the newest failures."""
+
+    queued: Sequence[QueuedRun]
+    first_at_pool: Waiting | None
+    failures: Sequence[Failure]
+
+
+def ahead(pool: str, picture: Picture, most: int = 5) -> Ahead:
+    """What the overview tells of runs, in a few queries."""
+    first = _in_order_of_start().values("pk")[:most]
+    found = lineage.with_failure(Run.objects.filter(Q(pk__in=first) | Q(pk__in=lineage.open_failures().values("pk"))))
+    next_up = [run for run in found if run.state == states.QUEUED]
+    next_up.sort(key=lambda run: (-run.priority, run.queued_at, run.pk))
+    holders = [run_holder(run.pk) for run in next_up]
+    why, at_pool = explain.waiting_and_first(holders, pool, picture)
+    failed = sorted((run for run in found if run.state == states.FAILURE), key=lambda run: -run.pk)
+    return Ahead(_with_reasons(next_up, why), at_pool, [lineage.as_failure(run) for run in failed])
+
+
+# --- workers ----------------------------------------------------------------------------------------
+
+
+def workers() -> list[Worker]:
+    """The living workers."""
+    return list(Worker.objects.order_by("host", "queue", "id"))
+
+
+@dataclass(frozen=True)
+class QueueWorkers:
+    """The workers of an RQ queue: how many live, how many are busy, how many ops find none free."""
+
+    queue: str
+    alive: int
+    busy: int
+    waiting: int
+
+
+def worker_queues(gates: Sequence[Gate] | None = None) -> list[QueueWorkers]:
+    """Every RQ queue that an op has named or a worker has served."""
+    return [
+        QueueWorkers(gate.label, gate.limit or 0, gate.in_use, gate.line)  # type: ignore[attr-defined]
+        for gate in (pool_queries.gates("workers") if gates is None else gates)
+    ]

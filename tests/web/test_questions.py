@@ -1,0 +1,116 @@
+"""How many questions a page asks the database: a few, however much there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from pools.models import PoolSettings
+from runs import states, transitions
+from runs.models import Op, Run
+from tests import builders as a
+from tests.web.conftest import address
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Two of them are the session and its user, one counts what stands beside the navigation.
+MOST = {
+    "/": 8,
+    "/runs/": 4,
+    "/queue/": 8,
+    "/queue/limits/": 7,
+    "/jobs/": 4,
+    "/pools/": 5,
+    "/jobs/copy_table/launch/": 5,
+    "/launch/?select=orders&select=report": 5,
+    "/pools/database/": 8,
+    "/runs/UID/": 11,
+    "/runs/UID/ops/op_3/": 10,
+    "/changes/": 4,
+    "/changes/?subject=pool:database&before=2": 4,
+    "/changes/CHANGE/": 5,
+    "/settings/": 8,
+}
+
+
+def questions(client: Client, where: str) -> int:
+    client.get(where)  # what is cached for good is read once
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(where).status_code == 200
+    return len(asked)
+
+
+@pytest.mark.parametrize("check_at_queue", [True, False])
+@pytest.mark.parametrize("where", MOST)
+def test_a_page_asks_little(operator: Client, busy: Run, where: str, check_at_queue: bool) -> None:
+    PoolSettings.objects.update(check_at_queue=check_at_queue)
+    a.launched_run(a.job(a.op("one", pool="database")), tags={"team": "growth"})
+    assert questions(operator, address(where, busy)) <= MOST[where]
+
+
+def _rows(numbers: range) -> None:
+    for n in numbers:
+        a.launched_run(a.job(a.op("one", pool="database"), a.op("two", pool=f"pool_{n}")), tags={"team": "growth"})
+
+
+@pytest.mark.parametrize("where", [where for where in MOST if where not in ("/changes/CHANGE/",)])
+def test_more_rows_ask_no_more_questions(operator: Client, busy: Run, where: str) -> None:
+    where = address(where, busy)
+    _rows(range(1))
+    before = questions(operator, where)
+    _rows(range(1, 7))
+    assert questions(operator, where) == before
+
+
+def _pending(op: Op) -> None:
+    """It waits for another op."""
+
+
+def _running(op: Op) -> None:
+    a.start(op)
+
+
+def _retrying(op: Op) -> None:
+    a.start(op)
+    a.fail(op, retry_in=60)
+
+
+def _waiting_again(op: Op) -> None:
+    _retrying(op)
+    a.due(op)
+    transitions.retry_due()
+
+
+def _failed(op: Op) -> None:
+    a.start(op)
+    a.fail(op)
+
+
+def _canceled(op: Op) -> None:
+    transitions.cancel_run(op.run_id, "ann")
+
+
+@pytest.mark.parametrize("befalls", [_running, _retrying, _waiting_again, _failed, _canceled])
+def test_the_page_of_an_op_asks_little_whatever_befell_it(
+    operator: Client, engine: None, befalls: Callable[[Op], None]
+) -> None:
+    a.pool("database", 1)
+    a.workers(2)
+    op = a.admitted_op(a.op("copy", pool="database"))
+    befalls(op)
+    assert questions(operator, reverse("op", args=[op.run.uid, op.key])) <= 10
+
+
+@pytest.mark.parametrize("state", [states.QUEUED, states.SUCCESS])
+def test_the_page_of_a_run_asks_little_whatever_became_of_it(operator: Client, engine: None, state: str) -> None:
+    a.workers(1)
+    run = a.queued_run() if state == states.QUEUED else a.started_run()
+    a.carry_out_all()
+    run.refresh_from_db()
+    assert run.state == state
+    assert questions(operator, reverse("run", args=[run.uid])) <= 11
