@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Max, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 
 from pools import claims
 from runs import states, tickets, transitions
@@ -98,7 +98,9 @@ def going_on() -> BulkCancel | None:
 
 def latest() -> BulkCancel | None:
     """The one that is being carried out, else the one that was begun last."""
-    return going_on() or BulkCancel.objects.order_by("-id").first()
+    begun, newest = BulkCancel.objects.filter(ended_at=None).order_by("id"), BulkCancel.objects.order_by("-id")
+    found = BulkCancel.objects.filter(Q(pk__in=begun.values("pk")[:1]) | Q(pk__in=newest.values("pk")[:1]))
+    return min(found, key=lambda row: (row.ended_at is not None, row.pk), default=None)
 
 
 def _cancelable(wanted: Filter, up_to: int | None = None) -> QuerySet[Run]:

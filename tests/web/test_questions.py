@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Two of them are the session and its user, one counts what stands beside the navigation.
 MOST = {
     "/": 8,
-    "/runs/": 4,
-    "/queue/": 8,
+    "/runs/": 5,
+    "/queue/": 9,
     "/queue/limits/": 7,
     "/jobs/": 4,
     "/pools/": 5,
