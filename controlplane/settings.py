@@ -103,6 +103,7 @@ TEMPLATES = [
             ],
             "builtins": [
                 "controlplane.dashboard.templatetags.sluice",
+                "controlplane.dashboard.templatetags.findings",
                 "controlplane.dashboard.templatetags.ledger",
                 "controlplane.dashboard.templatetags.spent",
             ],

@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 
 from controlplane.dashboard.addresses import PoolKey
 from controlplane.dashboard.views import (
+    audit,
     canceling,
     changes,
     jobs,
@@ -51,6 +52,10 @@ urlpatterns = [
     path("changes/", changes.index, name="changes"),
     path("changes/<int:change_id>/", changes.show, name="change"),
     path("changes/<int:change_id>/revert/", changes.revert, name="change-revert"),
+    path("audit/", audit.show, name="audit"),
+    path("audit/now/", audit.make, name="audit-now"),
+    path("audit/findings/<slug:mark>/", audit.finding, name="finding"),
+    path("audit/findings/<slug:mark>/repair/", audit.repair, name="repair"),
     path("settings/", settings.show, name="settings"),
     path("settings/default-limit/", settings.default_limit, name="default-limit"),
     path("settings/granularity/", settings.granularity, name="default-granularity"),

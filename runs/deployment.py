@@ -26,27 +26,33 @@ _COUNT = f"(SELECT count(*) FROM (SELECT 1 FROM {{}} WHERE state IN ({{}}) LIMIT
 _QUEUED = _COUNT.format("runs_run", f"'{states.QUEUED}'")
 _IN_PROGRESS = _COUNT.format("runs_run", ", ".join(f"'{state}'" for state in states.RUN_IN_PROGRESS))
 _WAITING = _COUNT.format("runs_op", f"'{states.READY}'")
+_DRIFT = "COALESCE((SELECT drift FROM pools_audit ORDER BY id DESC LIMIT 1), 0)"
 
 
 @dataclass(frozen=True)
 class Now:
-    """How many runs are queued and in progress, how many ops wait; the maximum of the run queue and its version."""
+    """How many runs are queued and in progress, how many ops wait; the run queue's maximum and its version; the drift.
+
+    `drift`: how many findings the last audit made.
+    """
 
     queued: int
     progress: int
     waiting: int
     maximum: int | None
     version: int
+    drift: int = 0
 
 
 def now() -> Now:
-    """The deployment in five numbers. One query."""
-    counted = {"queued": _QUEUED, "progress": _IN_PROGRESS, "waiting": _WAITING}
+    """The deployment in six numbers. One query."""
+    counted = {"queued": _QUEUED, "progress": _IN_PROGRESS, "waiting": _WAITING, "drift": _DRIFT}
     rows = RunQueue.objects.annotate(
         **{name: RawSQL(sql, [], output_field=IntegerField()) for name, sql in counted.items()}
     )
     row = rows.values(*counted, "max_concurrent_runs", "version").get()
-    return Now(row["queued"], row["progress"], row["waiting"], row["max_concurrent_runs"], row["version"])
+    limit, version = row["max_concurrent_runs"], row["version"]
+    return Now(row["queued"], row["progress"], row["waiting"], limit, version, row["drift"])
 
 
 # --- the run queue ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from operator import or_
 
 from django.db.models import Q, QuerySet
 
-from pools import explain
+from pools import claims, explain
 from pools.explain import Waiting
 from runs import graph, plans, states
 from runs.catalog import ASSET_JOB
@@ -187,9 +187,14 @@ def log_of(run: Run, op: str = "", most: int = 200) -> list[LogLine]:
 
 def named(holders: Sequence[str]) -> dict[str, Op | Run]:
     """The ops and runs behind holders' names. Others are left out."""
-    ops = {int(holder[3:]) for holder in holders if holder.startswith("op:")}
+    ops = _numbers("op:", holders)
     found: dict[str, Op | Run] = {op_holder(op.pk): op for op in Op.objects.filter(pk__in=ops).select_related("run")}
-    run_ids = {int(holder[4:]) for holder in holders if holder.startswith("run:")}
+    run_ids = _numbers("run:", holders)
     if run_ids:
         found |= {run_holder(run.pk): run for run in Run.objects.filter(pk__in=run_ids)}
     return found
+
+
+def _numbers(kind: str, holders: Sequence[str]) -> set[int]:
+    """The numbers of the holders of a kind. A name without one is nobody's."""
+    return {number for holder in holders if holder.startswith(kind) and (number := claims.number_of(holder))}

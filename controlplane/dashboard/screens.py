@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,12 +18,13 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from controlplane.dashboard import verdict
+from controlplane.dashboard import audits, verdict
 from controlplane.dashboard.templatetags.ledger import changes_about
 from controlplane.dashboard.timeline import Timeline
 from pools import explain
 from pools import queries as pool_queries
 from runs import bulk_cancel, catalog, deployment, lineage, queries, reexecution, states, time_split, why
+from runs.audit import record
 from runs.deployment import Now
 from runs.models import Run
 from runs.queries import Filter, OpView
@@ -70,7 +72,7 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
             return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
         case "op":
             return True  # it can't be told from a topic which limits it waits for
-        case "runs" | "changes":
+        case "runs" | "changes" | "audit":
             return name in changed
         case _:
             return any(not thing.startswith("log:") for thing in changed)
@@ -86,6 +88,7 @@ def rail_counts(now: Now | None = None) -> dict[str, Any]:
         "runs": now.progress or "",
         "queue": now.queued or "",
         "pools": pool_queries.counted(now.waiting) if now.waiting else "",
+        "audit": now.drift or "",
     }
 
 
@@ -100,7 +103,10 @@ def overview(argument: str = "") -> list[Block]:
     longest = verdict.longest_line(pools)
     ahead = deployment.ahead(longest.name if longest else "", picture)
     full = [gate.label for gate in picture.of("run_tag") if gate.line]  # type: ignore[attr-defined]
-    sentence = verdict.of(pools, now, workers, full, lambda name: explain.needs_one_slot(ahead.first_at_pool, name))
+    last, stuck, _ = audits.last() if now.drift else audits.NONE
+    at_nobody = audits.held_by_nobody(stuck)
+    one_slot_helps = partial(explain.needs_one_slot, ahead.first_at_pool)
+    sentence = verdict.of(pools, now, workers, full, one_slot_helps, at_nobody)
     figures = {
         "now": now,
         "waiting": pool_queries.counted(now.waiting),
@@ -121,6 +127,8 @@ def overview(argument: str = "") -> list[Block]:
                 "paused": [pool for pool in pools if pool.paused],
                 "problems": catalog.current().problems,
                 "lonely": [queue for queue in workers if queue.waiting and not queue.alive],
+                "audit": last,
+                "stuck": stuck,
             },
         ),
         Block("figures", "overview/_figures.html", figures),
@@ -227,7 +235,8 @@ def pool(argument: str) -> list[Block]:
     key = f"pool:{argument}"
     holds, line = pool_queries.holds(key), pool_queries.line(key)
     names = queries.named([*(hold.holder for hold in holds), *(waiter.holder for waiter in line), found.kept_for])
-    holders = [(hold, names.get(hold.holder)) for hold in holds]
+    stuck = audits.stuck_among(holds, names)
+    holders = [(hold, names.get(hold.holder), stuck.get(hold.pk)) for hold in holds]
     waiters = [(place, waiter, names.get(waiter.holder)) for place, waiter in enumerate(line, 1)]
     return [
         Block(
@@ -294,6 +303,17 @@ def ledger(subject: str, before: int | None, most: int = 50) -> Block:
     return Block("changes", "changes/_table.html", context)
 
 
+def audit(argument: str = "") -> list[Block]:
+    last, stuck, others = audits.last()
+    return [
+        Block("audit-head", "audit/_head.html", {"audit": last, "drift": str(last.drift) if last else ""}),
+        Block("stuck", "audit/_stuck.html", {"audit": last, "stuck": stuck}),
+        Block("findings", "audit/_findings.html", {"found": others}),
+        Block("compared", "audit/_compared.html", {"kinds": audits.by_kind(last)}),
+        Block("repairs", "audit/_repairs.html", {"repairs": record.repairs()}),
+    ]
+
+
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "rail": rail,
     "overview": overview,
@@ -306,4 +326,5 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "limits": limits,
     "settings": settings,
     "changes": changes,
+    "audit": audit,
 }

@@ -29,10 +29,12 @@ def of(
     workers: Sequence[QueueWorkers],
     full: Sequence[str],
     one_slot_helps: Callable[[str], bool],
+    stuck: Sequence[str] = (),
 ) -> Verdict:
     """The first rule that applies. `full`: the run limits on tags at which runs wait.
 
-    `one_slot_helps` tells of a pool whether one more slot would start an op.
+    `one_slot_helps` tells of a pool whether one more slot would start an op. `stuck`: the gates of which nobody alive
+    holds a slot, by key, a slot each.
     """
     waiting = now.waiting
     for queue in workers:
@@ -42,6 +44,8 @@ def of(
                 detail=f"{_ops(queue.waiting)} {_wait(queue.waiting)} for one. "
                 f"Start one with `manage.py worker --queue {queue.queue}`.",
             )
+    if stuck:
+        return _nobody_alive(stuck)
     lines = [pool for pool in pools if pool.waiting]
     worst = longest_line(pools)
     if worst and (worst.waiting >= MOST_OF_A_LINE * waiting or len(lines) == 1):
@@ -72,6 +76,14 @@ def of(
 def longest_line(pools: Sequence[PoolView]) -> PoolView | None:
     """The pool at which most wait, None if nobody does."""
     return max((pool for pool in pools if pool.waiting), key=lambda pool: pool.waiting, default=None)
+
+
+def _nobody_alive(stuck: Sequence[str]) -> Verdict:
+    slots, are, them = ("A slot", "is", "it") if len(stuck) == 1 else (f"{len(stuck)} slots", "are", "them")
+    detail = f"Release {them}, and whoever is first in line takes {them}."
+    if len(set(stuck)) > 1 or not stuck[0].startswith("pool:"):
+        return Verdict(f"{slots} {are} held by nobody alive.", detail=detail)
+    return Verdict(f"{slots} of", stuck[0].removeprefix("pool:"), f" {are} held by nobody alive.", detail)
 
 
 def _ops(number: int) -> str:

@@ -14,7 +14,7 @@ or its lease runs out.
 from pools.claims.account import LEAST, PROSPECTS, KnownLane, kind_and_label, spent
 from pools.claims.board import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
-from pools.claims.kinds import Ask, Grant, HolderKind, on_change, register
+from pools.claims.kinds import Ask, Grant, HolderKind, number_of, on_change, register
 from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, server_uptime, snapshot
 from pools.claims.patience import lose_patience
@@ -36,6 +36,7 @@ __all__ = [
     "kind_and_label",
     "lapsed",
     "lose_patience",
+    "number_of",
     "on_change",
     "register",
     "renew",

@@ -122,5 +122,5 @@ def _outside(books: Books, now: datetime) -> tuple[list[Finding], list[str]]:
     found += drift.lost(row for row in reading.admitted(now - TICKET_PATIENCE) if (row.op, row.token) not in known)
     rows = [TicketRow(s.ticket.op_id, s.ticket.token, s.ticket.queue, s.since, s.worker) for s in seen]
     free = {queue: (gate.limit or 0) - gate.in_use for queue, gate in queues.items()}
-    found += drift.stray(reading.tickets_of(rows), free, reading.idle_workers(), now, PATIENCE)
+    found += drift.stray(reading.tickets_of(rows), free, reading.idle_workers(now), now, PATIENCE)
     return found, []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat
@@ -21,6 +21,7 @@ from runs.audit.drift import DueRow, OpRow, RunRow, TicketRow, WorkerRow
 from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.transitions import op_holder, run_holder
 
+A_MOMENT = timedelta(seconds=5)
 AT_ONCE = 500  # rows named in one query: SQLite takes no more than a thousand
 
 # --- who is to be looked at -------------------------------------------------------------------------
@@ -225,10 +226,14 @@ def _name(op: Op) -> str:
     return f"op {op.key} of run {op.run.short}"
 
 
-def idle_workers() -> set[str]:
-    """The living workers on which no op runs, by name."""
-    busy = Op.objects.filter(worker=OuterRef("pk"), state=states.RUNNING)
-    return set(Worker.objects.filter(~Exists(busy)).values_list("name", flat=True))
+def idle_workers(now: datetime) -> set[str]:
+    """The living workers on which no op runs, by name.
+
+    Nor is one about to: a process that is kept for further ops has started the next one a moment after its admission.
+    """
+    running = Op.objects.filter(worker=OuterRef("pk"), state=states.RUNNING)
+    coming = Op.objects.filter(queue=OuterRef("queue"), state=states.ADMITTED, admitted_at__gt=now - A_MOMENT)
+    return set(Worker.objects.filter(~Exists(running), ~Exists(coming)).values_list("name", flat=True))
 
 
 def _batches(ids: Iterable[int]) -> Iterator[list[int]]:

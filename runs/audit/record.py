@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pools.audit import drift as of_pools
@@ -11,17 +12,29 @@ from pools.audit.books import Finding
 from pools.models import Audit, Repair
 from pools.sizing import Author
 from runs import tickets
-from runs.audit import drift, looking
+from runs.audit import drift as of_runs
+from runs.audit import looking
 from runs.audit.looking import Look
 
 KEPT = 500  # audits
-KINDS = {**of_pools.KINDS, **drift.KINDS}  # every kind of drift, with what it means
+AREAS = ("gate", "hold", "waiter", "lane", "run", "op", "worker", "ticket", "clock")  # how the kinds begin
+KINDS = {**of_pools.KINDS, **of_runs.KINDS}  # every kind of drift, with what it means
 
 
 def audited(author: Author) -> Look:
     """Make an audit, and record it."""
     began = time.monotonic()
     found = looking.audit()
+    keep(found, time.monotonic() - began, author)
+    return found
+
+
+def again(author: Author) -> Look:
+    """Look once more, after a repair. What is in doubt counts if the last audit found it, too."""
+    began = time.monotonic()
+    last, found = newest(), looking.look()
+    known = {finding.mark for finding in findings(last)} if last else set()
+    found = replace(found, doubtful=tuple(finding for finding in found.doubtful if finding.mark in known))
     keep(found, time.monotonic() - began, author)
     return found
 
@@ -71,5 +84,6 @@ def as_dict(finding: Finding) -> dict[str, Any]:
 
 
 def by_kind(found: Sequence[Finding]) -> Mapping[str, int]:
-    """How many there are of each kind; every kind is named."""
-    return {kind: sum(finding.kind == kind for finding in found) for kind in KINDS}
+    """How many there are of each kind; every kind is named, those of the same things together."""
+    kinds = sorted(KINDS, key=lambda kind: AREAS.index(kind.partition("_")[0]))
+    return {kind: sum(finding.kind == kind for finding in found) for kind in kinds}

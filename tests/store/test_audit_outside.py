@@ -163,6 +163,23 @@ def test_a_worker_that_goes_on_with_an_op_that_has_ended(redis):
     assert b'"stop-job"' in heard.get_message(timeout=2)["data"]
 
 
+def test_a_process_that_is_kept_for_the_next_op_is_no_finding(redis):
+    """RQ says that its worker still works on the ticket of the first op."""
+    run = started_run(job(op("first"), op("next", after=["first"])))
+    (worker,) = workers(1)
+    first = the_op(run, "first")
+    start(first)
+    Op.objects.filter(pk=first.pk).update(worker=worker)
+    put_long_ago(redis, ticket_of(first))
+    taken_by(redis, ticket_of(first), worker.name)
+    end(first)
+    assert the_op(run, "next").state == states.ADMITTED
+    assert found() == []
+    start(the_op(run, "next"))
+    Op.objects.filter(run=run, key="next").update(worker=worker)
+    assert found() == []
+
+
 def test_what_a_dead_worker_had_taken_is_rqs_to_forget(redis):
     workers(1)
     put_long_ago(redis, ticket := Ticket(4711, 5, "default"))

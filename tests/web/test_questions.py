@@ -31,6 +31,7 @@ MOST = {
     "/pools/database/": 8,
     "/runs/UID/": 11,
     "/runs/UID/ops/op_3/": 10,
+    "/audit/": 6,
     "/changes/": 4,
     "/changes/?subject=pool:database&before=2": 4,
     "/changes/CHANGE/": 5,
