@@ -49,6 +49,14 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def stands_still(pid: int) -> bool:
+    """Whether a process was stopped by a signal and has not been continued."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
+
+
 def send(pid: int | None, what: signal.Signals) -> None:
     """Send a signal to a process, if it is there."""
     try:

@@ -11,6 +11,7 @@ import mmap
 import os
 import signal
 import struct
+import threading
 import time
 from typing import Any
 
@@ -134,7 +135,25 @@ def work(name: str, queue: str, worker_id: int, slate: Slate) -> None:
         log_job_description=False,
     )
     worker.log_result_lifespan = False
+    threading.Thread(target=_watch_launcher, args=(worker, os.getppid()), daemon=True).start()
     worker.work(logging_level="WARNING")
+
+
+def _watch_launcher(worker: Worker, launcher: int) -> None:
+    """End this worker, and its op's process, once our launcher has stood still for half a lease.
+
+    It renews each third of it. So by now it has missed a turn, and the lease has not run out yet; when it does, the
+    op may be started elsewhere, and nobody else here would know.
+    """
+    moves_at = time.monotonic()
+    while time.monotonic() - moves_at < settings.LEASE_SECONDS / 2:
+        time.sleep(settings.LEASE_SECONDS / 15)
+        if not processes.stands_still(launcher):
+            moves_at = time.monotonic()
+    worker.log.warning("worker %s: the launcher stands still, and so this worker ends", worker.name)
+    if worker.horse_pid:
+        processes.kill_group(worker.horse_pid)
+    os._exit(1)
 
 
 def perform(op_id: int, token: int) -> None:

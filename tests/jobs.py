@@ -220,6 +220,21 @@ def waits(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op(pool="shared")
+def reports(context: dg.OpExecutionContext) -> bytes:
+    """Has something to say and something to keep, once it is told to go."""
+    note(context, "started")
+    wait_for_go(context)
+    context.log.info("logged by attempt %s", context.attempt)
+    print(f"printed by attempt {context.attempt}", flush=True)
+    return b"x" * 100_000
+
+
+@dg.job(params=Where)
+def one_reports():
+    reports()
+
+
+@dg.op(pool="shared")
 def sleeps(context: dg.OpExecutionContext) -> None:
     """Sleeps in one long call, and cleans up when it is interrupted."""
     note(context, "started")

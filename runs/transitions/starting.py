@@ -99,18 +99,22 @@ def start(op_id: int, token: int, worker_id: int | None, pid: int) -> Attempt | 
 
     1. Renew the slots under the ticket's token: no slots, no start.
     2. Make the attempt ours by a guarded write that names the same token; or find that it is ours already, when
-       this is called again because the answer was lost.
+       this is called again because the answer was lost. A worker that is not counted as alive starts nothing: its
+       launcher stood still, and ends it as soon as it goes on. The clock finds that the ticket is gone.
     3. Read what the attempt needs to know of its run.
     Holds come before ops: expiry and cancel take them in the same order and never wait in a circle.
     """
+    counted = [] if worker_id is None else [worker_id]
     with transaction.atomic():
         if not claims.renew([Grant(op_holder(op_id), token)], settings.LEASE_SECONDS):
             return None
         started = rows(
             f"UPDATE runs_op SET state = 'running', attempt = attempt + 1, started_at = {clock_sql()},"
             " worker_id = %s, pid = %s, ended_at = NULL, retry_at = NULL, error = ''"
-            " WHERE id = %s AND token = %s AND state = 'admitted' RETURNING run_id, key, attempt, crashes",
-            [seconds(0), worker_id, pid, op_id, token],
+            " WHERE id = %s AND token = %s AND state = 'admitted'"
+            + " AND EXISTS (SELECT 1 FROM runs_worker w WHERE w.id = %s)" * len(counted)
+            + " RETURNING run_id, key, attempt, crashes",
+            [seconds(0), worker_id, pid, op_id, token, *counted],
         ) or rows(
             "SELECT run_id, key, attempt, crashes FROM runs_op"
             " WHERE id = %s AND token = %s AND state = 'running' AND worker_id = %s AND pid = %s",

@@ -30,7 +30,6 @@ class Fault:
         self.site, self.chance = site, chance
         self.hit: list[int] = []
         self.paused: list[int] = []  # processes that stood still
-        self.unseen: list[int] = []  # processes that ran on while nobody could renew their leases
 
     @property
     def lasts(self) -> float:
@@ -206,16 +205,14 @@ class WorkerPaused(Paused):
 
 
 class LauncherPaused(Paused):
-    """Its ops run on, and nobody renews their leases."""
+    """Nobody renews the leases of its ops: its workers end them, and themselves, before the leases run out."""
 
     name = "launcher paused"
     target = "launcher"
     understaffed = True
 
     def victims(self) -> Sequence[psutil.Process]:
-        launcher = self.chance.choice(self.site.launchers)
-        self.unseen = [horse.pid for horse in horses_of(launcher.children())]
-        return _itself(launcher)
+        return _itself(self.chance.choice(self.site.launchers))
 
 
 class HostPaused(Paused):

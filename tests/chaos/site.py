@@ -81,6 +81,7 @@ class Site:
                 "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
                 "REDIS_URL": self.redis.url,
                 "CHAOS_LEASE": str(lease),
+                "CRASH_RETRIES": "1",
                 trace.VARIABLE: str(self.trace),
             }
         )

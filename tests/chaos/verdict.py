@@ -139,17 +139,11 @@ class Verdict:
         """It went on when its slots were not its own any more: for a moment, after a pause, or not at all."""
         last = worked.moments[-1]
         for injection in self.injections:
-            if injection.at > last:
-                continue
-            if worked.pid in injection.fault.paused:
-                overlap, most = last - max(until, injection.undone_at), OVERLAP
-            elif worked.pid in injection.fault.unseen:
-                overlap, most = last - until, injection.undone_at - injection.at + OVERLAP
-            else:
-                continue
-            self.overlaps.append(Overlap(injection, overlap))
-            if overlap <= most:
-                return
+            if worked.pid in injection.fault.paused and injection.at < last:
+                overlap = last - max(until, injection.undone_at)
+                self.overlaps.append(Overlap(injection, overlap))
+                if overlap <= OVERLAP:
+                    return
         yield Violation(DOUBLED, f"{worked.op} of {worked.run} went on for {last - until:.2f} s without slots", until)
 
     # --- what for ---------------------------------------------------------------------------------------

@@ -54,6 +54,16 @@ def late_voices(op_row, token):
 # --- starting ---------------------------------------------------------------------------------------
 
 
+def test_a_worker_that_is_not_counted_any_more_starts_nothing():
+    """Its launcher stood still, and will end it: what it takes now would be the next to lose its worker."""
+    op_row = admitted_op()
+    (worker,) = workers(1, queue="another")
+    workforce.dismiss([worker.pk])
+    assert transitions.start(op_row.pk, op_row.token, worker.pk, 1) is None
+    assert state_of(op_row.run) == states.ADMITTED
+    start(op_row)
+
+
 def test_a_ticket_starts_an_op_once():
     op_row = admitted_op()
     assert transitions.start(op_row.pk, op_row.token, None, 1) is not None
@@ -62,11 +72,12 @@ def test_a_ticket_starts_an_op_once():
 
 def test_a_start_that_is_repeated_finds_its_own_attempt_and_no_other():
     op_row = admitted_op()
-    attempt = transitions.start(op_row.pk, op_row.token, 7, 1)
+    (ours, other) = (worker.pk for worker in workers(2))
+    attempt = transitions.start(op_row.pk, op_row.token, ours, 1)
     assert attempt is not None
     state = list(Op.objects.values())
-    assert transitions.start(op_row.pk, op_row.token, 7, 1) == attempt
-    for token, worker_id, pid in ((op_row.token + 1, 7, 1), (op_row.token, 8, 1), (op_row.token, 7, 2)):
+    assert transitions.start(op_row.pk, op_row.token, ours, 1) == attempt
+    for token, worker_id, pid in ((op_row.token + 1, ours, 1), (op_row.token, other, 1), (op_row.token, ours, 2)):
         assert transitions.start(op_row.pk, token, worker_id, pid) is None
     assert transitions.start(op_row.pk, op_row.token, None, 1) is None
     assert list(Op.objects.values()) == state
