@@ -1,21 +1,19 @@
-"""Looks at the tables again and again while everything goes on: what must be true after every transaction is true."""
+"""Audits the tables again and again while everything goes on: what must be true after every transaction is true."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from django.db import connection, transaction
-
 from pools import claims
 from runs import patience
-from tests import invariants
+from runs.audit import looking
 
 EVERY = 0.5  # seconds
 
 
 class Observer:
-    """Checks the engine in a thread of its own."""
+    """Looks at the engine in a thread of its own, as it stands at one moment."""
 
     def __init__(self) -> None:
         self.looks = 0
@@ -29,22 +27,18 @@ class Observer:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(patience.PATIENCE * 2)
+        if not self.looks:
+            self.problems.append((time.time(), "nobody looked while it went on"))
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY):
             try:
-                self._look()
+                with claims.snapshot():
+                    found = [f"{finding.kind}: {finding.text}" for finding in looking.inside(*looking.read())]
                 self.looks += 1
             except claims.AWAY as error:
                 patience.did_not_answer(error)
-            except AssertionError as error:
-                self.problems.append((time.time(), f"seen while it went on: {error}"))
-
-    def _look(self) -> None:
-        """All of one moment: a snapshot on PostgreSQL, and on SQLite nobody writes meanwhile."""
-        with transaction.atomic():
-            if connection.vendor == "postgresql":
-                connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            invariants.check_gates()
-            invariants.check_lines()
-            invariants.check_limits()
+                continue
+            except Exception as error:
+                found = [f"{type(error).__name__}: {error}"]
+            self.problems += [(time.time(), f"seen while it went on: {text}") for text in found]

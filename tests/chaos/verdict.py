@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pools.models import Gate, Hold, Waiter
 from runs import plans, states
+from runs.audit import looking
 from runs.models import Op, Run, RunTag
 from tests import invariants
 from tests.chaos import jobs, ledger, trace
@@ -87,6 +88,8 @@ class Verdict:
             invariants.check_engine()
         except AssertionError as error:
             yield Violation(WRONG, f"the engine: {error}")
+        for finding in looking.audit().findings:
+            yield Violation(WRONG, f"the audit: {finding.kind}: {finding.text}")
 
     # --- the ledger -------------------------------------------------------------------------------------
 
