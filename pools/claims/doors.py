@@ -11,7 +11,7 @@ from django.db import connection
 from pools.claims import store
 from pools.claims.board import Desk
 from pools.claims.kinds import Grant
-from pools.claims.lock import admission_lock, clock_time, rows, stamp
+from pools.claims.lock import admission_lock, clock_time, rows, stamp, turn
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,10 @@ def renew(grants: Sequence[Grant], lease: float) -> set[str]:
     Returns the holders that were renewed. Whoever is missing holds nothing under that token any more and
     must stop its work. One statement, without the admission lock: it changes nobody's place.
     """
-    return store.renew([(grant.holder, grant.token) for grant in grants], lease) if grants else set()
+    if not grants:
+        return set()
+    with turn():
+        return store.renew([(grant.holder, grant.token) for grant in grants], lease)
 
 
 def lapsed() -> list[Grant]:

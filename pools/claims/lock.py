@@ -60,6 +60,16 @@ def _begin(stack: ExitStack) -> datetime:
     raise AssertionError("unreachable")
 
 
+@contextmanager
+def turn() -> Iterator[None]:
+    """Wait in line to write a single statement. On SQLite it would have to push its way past those that wait in line."""
+    if connection.vendor == "postgresql" or connection.in_atomic_block:
+        yield
+    else:
+        with transaction.atomic():
+            yield
+
+
 def _is_lock_timeout(error: OperationalError) -> bool:
     cause = error.__cause__
     return getattr(cause, "sqlstate", None) == "55P03" or "database is locked" in str(cause)
