@@ -62,7 +62,7 @@ def _begin(stack: ExitStack) -> datetime:
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Wait in line to write a single statement. On SQLite it would have to push its way past those that wait in line."""
+    """Wait in line to write a single statement. On SQLite it would have to push its way past those who wait."""
     if connection.vendor == "postgresql" or connection.in_atomic_block:
         yield
     else:
