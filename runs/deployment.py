@@ -22,7 +22,7 @@ from runs.transitions import run_holder
 COUNT_TO = 10_000
 
 # Counted no further than needed; the states stand there as literals, so that the partial indexes serve.
-_COUNT = f"(SELECT count(*) FROM (SELECT 1 FROM {{}} WHERE state IN ({{}}) LIMIT {COUNT_TO + 1}) AS some)"
+_COUNT = f"(SELECT count(*) FROM (SELECT 1 FROM {{}} WHERE state IN ({{}}) LIMIT {COUNT_TO + 1}) AS counted)"
 _QUEUED = _COUNT.format("runs_run", f"'{states.QUEUED}'")
 _IN_PROGRESS = _COUNT.format("runs_run", ", ".join(f"'{state}'" for state in states.RUN_IN_PROGRESS))
 _WAITING = _COUNT.format("runs_op", f"'{states.READY}'")
