@@ -187,10 +187,11 @@ class Launcher:
         3. After the grace all are counted out. Running ops are interrupted and return to their place, no attempt used.
         4. What does not react is killed, and is put back by us.
         """
+        asked = self._stop_asked  # once more from now on, and the grace is over
         workers = [child.worker_id for child in self.children.values()]
         self._patiently(lambda: workforce.dismiss(self._idle() if self.grace else workers))
         self._send_all(signal.SIGTERM)
-        self._let_end()
+        self._let_end(asked)
         self._patiently(lambda: workforce.dismiss(workers))
         last = time.monotonic() + LAST_WORDS
         while self.children and time.monotonic() < last:
@@ -208,9 +209,9 @@ class Launcher:
                 processes.kill_group_left_by(op.pid)
             self._patiently(partial(transitions.give_back, op.pk, op.token or 0))
 
-    def _let_end(self) -> None:
-        """Wait until our workers have ended, for the grace, or until we are told to stop once more."""
-        asked, deadline = self._stop_asked, time.monotonic() + self.grace
+    def _let_end(self, asked: int) -> None:
+        """Wait until our workers have ended, for the grace, or until we are told to stop more often than so."""
+        deadline = time.monotonic() + self.grace
         beat_at = time.monotonic() + URGENT
         while self.children and time.monotonic() < deadline and self._stop_asked == asked:
             self._wake_ups.wait(0.2)

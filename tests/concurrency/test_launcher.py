@@ -234,17 +234,6 @@ def test_a_launcher_that_stops_with_grace_leaves_the_workers_of_others_their_wor
     assert Gate.objects.get(key="workers:default").limit == Worker.objects.count() == 1
 
 
-def test_a_second_stop_ends_the_grace(deployment):
-    launcher = deployment.worker(2, grace=60.0)
-    run = deployment.launch("one_sleeps")
-    deployment.noted("started-sleeps-1")
-    launcher.process.terminate()
-    wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", AT_ONCE)
-    launcher.process.terminate()
-    assert launcher.wait(4.0 + 2 * AT_ONCE) == 0
-    assert (state_of(run), the_op(run).attempt) == ("ready", 0)
-
-
 # --- cancel -----------------------------------------------------------------------------------------
 
 
