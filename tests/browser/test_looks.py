@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.deployments import Deployment
 
 PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/pools/database/", "/launch/?select=asset_a"]
-PAGES += ["/changes/", "/changes/1/", "/settings/", "/audit/"]
+PAGES += ["/changes/", "/changes/1/", "/settings/", "/audit/", "/search/?q=a"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

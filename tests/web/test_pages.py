@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/jobs/copy_table/launch/"]
 PAGES += ["/launch/?select=orders&select=report", "/pools/database/", "/runs/UID/", "/runs/UID/ops/op_3/"]
+PAGES += ["/search/", "/search/?q=op"]
 PAGES += ["/changes/", "/changes/?subject=pool:database&before=2", "/changes/CHANGE/", "/settings/", "/audit/"]
 
 

@@ -1,0 +1,61 @@
+"""Finds what a person means by a few letters: runs, ops at work or waiting, jobs, assets, pools, a tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pools.models import Pool
+from runs import catalog, states
+from runs.catalog import Job
+from runs.models import Op, Run
+
+MOST = 6  # of each kind
+LONGEST = 200
+ACTIVE = (states.QUEUED, *states.RUN_IN_PROGRESS)
+AT_WORK = (states.READY, states.ADMITTED, states.RUNNING)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, a few of each kind. `tag`: key=value, if that was asked for."""
+
+    text: str
+    tag: str = ""
+    jobs: Sequence[Job] = field(default_factory=list)
+    assets: Sequence[str] = field(default_factory=list)
+    pools: Sequence[Pool] = field(default_factory=list)
+    runs: Sequence[Run] = field(default_factory=list)
+    ops: Sequence[Op] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.tag or self.jobs or self.assets or self.pools or self.runs or self.ops)
+
+
+def find(text: str) -> Found:
+    """Whatever has this text in its name; runs by the beginning of their uid, and those of a job that is found.
+
+    `key=value`, or `tag:key`, asks for the runs with a tag.
+    """
+    text = text.strip()[:LONGEST]
+    if not text:
+        return Found(text)
+    if text.startswith("tag:") or "=" in text:
+        return Found(text, tag=text.removeprefix("tag:").strip())
+    offered, low = catalog.current(), text.lower()
+    jobs = [job for name, job in sorted(offered.jobs.items()) if low in name.lower()][:MOST]
+    assets = [name for name in sorted(offered.assets) if low in name.lower()][:MOST]
+    pools = Pool.objects.filter(name__icontains=text).order_by("name")[:MOST]
+    ops = Op.objects.filter(state__in=AT_WORK, key__icontains=text).select_related("run").order_by("-id")[:MOST]
+    return Found(text, "", jobs, assets, list(pools), _runs(low, jobs), list(ops))
+
+
+def _runs(text: str, jobs: Sequence[Job]) -> list[Run]:
+    """Runs by uid, the newest first; else those of the jobs that are not over."""
+    by_uid = Run.objects.filter(uid__startswith=text).order_by("-id")[:MOST]
+    found = list(by_uid) if len(text) > 1 and re.fullmatch(r"[0-9a-f]{2,32}", text) else []
+    if found or not jobs:
+        return found
+    return list(Run.objects.filter(state__in=ACTIVE, job__in=[job.name for job in jobs]).order_by("-id")[:MOST])
