@@ -82,13 +82,14 @@ def kill_group_left_by(leader: int) -> None:
     """
     if wait_until(lambda: is_gone(leader), GOING):
         kill_group(leader)
+        wait_until(lambda: all(is_gone(process.pid) for process in _group_of(leader)), GOING)
 
 
 def end_what_we_started() -> None:
     """Kill every other process of our own group, which we lead, and what we started outside it. Waits for a moment."""
     us = os.getpid()
     found = {process.pid: process for process in psutil.Process().children(recursive=True)}
-    found |= {process.pid: process for process in psutil.process_iter() if _group(process.pid) == us}
+    found |= {process.pid: process for process in _group_of(us)}
     found.pop(us, None)
     for process in found.values():
         try:
@@ -98,12 +99,16 @@ def end_what_we_started() -> None:
     psutil.wait_procs(list(found.values()), timeout=GOING)
 
 
-def _group(pid: int) -> int:
-    """The process group of a process; 0 if it is gone."""
-    try:
-        return os.getpgid(pid)
-    except (ProcessLookupError, PermissionError):
-        return 0
+def _group_of(leader: int) -> list[psutil.Process]:
+    """The processes of a group."""
+
+    def group(pid: int) -> int:
+        try:
+            return os.getpgid(pid)
+        except (ProcessLookupError, PermissionError):
+            return 0
+
+    return [process for process in psutil.process_iter() if group(process.pid) == leader]
 
 
 def wait_until(done: Callable[[], bool], most: float) -> bool:

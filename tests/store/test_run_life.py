@@ -6,7 +6,7 @@ import pytest
 
 from pools.models import Gate, Hold, Waiter
 from runs import states, transitions
-from runs.models import OpOutput
+from runs.models import OpOutput, Worker
 from runs.verdict import Verdict
 from tests.builders import (
     admitted_op,
@@ -59,10 +59,11 @@ def test_an_admitted_op_holds_its_slots_under_a_token():
 
 def test_a_started_op_runs_its_first_attempt_and_keeps_its_slots():
     admitted = admitted_op()
-    attempt = transitions.start(admitted.pk, admitted.token, worker_id=7, pid=99)
+    worker = Worker.objects.get()
+    attempt = transitions.start(admitted.pk, admitted.token, worker_id=worker.pk, pid=99)
     assert (attempt.number, attempt.key, attempt.run_id) == (1, "only", admitted.run_id)
     running = the_op(admitted.run)
-    assert (running.state, running.attempt, running.worker_id, running.pid) == ("running", 1, 7, 99)
+    assert (running.state, running.attempt, running.worker_id, running.pid) == ("running", 1, worker.pk, 99)
     assert holds_of(running) == {"workers:default": 1}
 
 
