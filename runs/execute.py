@@ -76,29 +76,39 @@ def attempt(
 
 
 def _run(started: Attempt) -> Verdict:
-    with logs.capture(started) as logger:
-        spec = started.plan.by_key[started.key]
-        tries = started.number - started.forgiven
-        try:
-            definition = catalog.current().definition(started.job, spec)
-            arguments = _arguments(spec, definition, started, logger)
-            with interrupts.interruptible(spec.timeout):
-                value = _call(definition, arguments)
-                if inspect.iscoroutine(value):
-                    value = asyncio.run(value)
-            return Verdict.success(outputs.pack(value, f"{started.run_uid}/{started.key}-{started.token}"))
-        except interrupts.Interrupted:
-            logger.warning("The attempt was interrupted.")
-            raise
-        except interrupts.TimedOut as error:
-            logger.error("The attempt %s.", error)
-            return Verdict.failure(str(error), retry.delay_before_next(spec.retry, tries), TIMED_OUT)
-        except outputs.CannotStore as error:
-            logger.error("The op ended, but %s", error)
-            return Verdict.failure(str(error))
-        except BaseException as error:  # whatever an op raises, SystemExit too, is its verdict
-            logs.say_traceback(logger, error, __file__)
-            return Verdict.failure(_in_one_line(error), retry.delay_before_next(spec.retry, tries))
+    """What came of the op's code. Success, only if all that it said is kept: a full disk is a reason to fail."""
+    problems: list[str] = []
+    with logs.capture(started, problems) as logger:
+        verdict = _verdict(started, logger)
+    if problems and verdict.state == states.SUCCESS:
+        outputs.discard([verdict.output] if verdict.output else [])
+        return Verdict.failure(problems[0])
+    return verdict
+
+
+def _verdict(started: Attempt, logger: logging.Logger) -> Verdict:
+    spec = started.plan.by_key[started.key]
+    tries = started.number - started.forgiven
+    try:
+        definition = catalog.current().definition(started.job, spec)
+        arguments = _arguments(spec, definition, started, logger)
+        with interrupts.interruptible(spec.timeout):
+            value = _call(definition, arguments)
+            if inspect.iscoroutine(value):
+                value = asyncio.run(value)
+        return Verdict.success(outputs.pack(value, f"{started.run_uid}/{started.key}-{started.token}"))
+    except interrupts.Interrupted:
+        logger.warning("The attempt was interrupted.")
+        raise
+    except interrupts.TimedOut as error:
+        logger.error("The attempt %s.", error)
+        return Verdict.failure(str(error), retry.delay_before_next(spec.retry, tries), TIMED_OUT)
+    except outputs.CannotStore as error:
+        logger.error("The op ended, but %s", error)
+        return Verdict.failure(str(error))
+    except BaseException as error:  # whatever an op raises, SystemExit too, is its verdict
+        logs.say_traceback(logger, error, __file__)
+        return Verdict.failure(_in_one_line(error), retry.delay_before_next(spec.retry, tries))
 
 
 def _call(definition: OpDefinition, arguments: dict[str, Any]) -> Any:

@@ -12,19 +12,22 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 
 from django.db import connection
 
+from pools import claims
 from runs import tickets, transitions
 from runs.definitions.checks import storable
+from runs.patience import patiently
 from runs.transitions import Attempt
 
 LONGEST_LINE = 8_000  # characters; what is beyond is cut and counted
 WRITE_AFTER = 0.3  # seconds that a line may wait before it is written
+WRITE_AGAIN_AFTER = 1.0  # seconds, while the database is away
 MOST_WAITING = 5_000  # lines; whoever says more waits until some are written
 STDOUT, STDERR = "STDOUT", "STDERR"  # levels of what was printed
 
@@ -43,6 +46,7 @@ class Capture:
         self._stopping = False
         self._pid = 0
         self._is_late = False
+        self.problem = ""  # why something that was said can't be kept
 
     def start(self) -> None:
         sys.stdout.flush()
@@ -79,7 +83,10 @@ class Capture:
         os.close(self._wake_write)
         logging.getLogger().handlers = self._root_handlers
         self.logger.level = self._level
-        self._write()
+        try:
+            patiently(self._write)
+        except claims.AWAY as error:
+            self._lost(self._lines, error)
         os.close(self._outside)
 
     def say(self, at: datetime, level: str, text: str) -> None:
@@ -105,12 +112,16 @@ class Capture:
         self._lines.append((at, level, storable(text)))
 
     def _run(self) -> None:
-        """The pump: read what is printed, and write lines once they have waited long enough."""
+        """The pump: read what is printed, and write lines once they have waited long enough.
+
+        While too much is unwritten, because the database is away, it reads nothing: whoever prints waits.
+        """
         write_at: float | None = None
         try:
             while not self._stopping:
                 timeout = None if write_at is None else max(0.0, write_at - time.monotonic())
-                readable, _, _ = select.select([*self._streams, self._wake_read], [], [], timeout)
+                streams = self._streams if len(self._lines) < MOST_WAITING else ()
+                readable, _, _ = select.select([*streams, self._wake_read], [], [], timeout)
                 if self._wake_read in readable:
                     os.read(self._wake_read, 4096)
                 for descriptor in readable:
@@ -120,27 +131,46 @@ class Capture:
                 if self._lines and write_at is None:
                     write_at = time.monotonic() + WRITE_AFTER
                 if write_at is not None and time.monotonic() >= write_at:
-                    self._write()
-                    write_at = None
+                    write_at = None if self._wrote() else time.monotonic() + WRITE_AGAIN_AFTER
         finally:
             connection.close()
 
+    def _wrote(self) -> bool:
+        """Write, unless the database is away."""
+        try:
+            self._write()
+        except claims.AWAY as error:
+            self._say_outside(f"what op {self.attempt.op_id} says waits for the database: {error}")
+            connection.close()
+            return False
+        return True
+
     def _write(self) -> None:
+        """Write what was said. Raises claims.AWAY when the database is away: it is kept for the next time."""
         with self._room:
             lines, self._lines = self._lines, []
             self._room.notify_all()
-        if not lines:
+        if not lines or self.problem:  # on a full disk, what little room there is is left to the verdict
             return
         of = self.attempt
         try:
-            if not transitions.keep_log(of.run_id, of.op_id, of.token, of.number, lines):
+            if transitions.keep_log(of.run_id, of.op_id, of.token, of.number, lines):
+                tickets.announce({f"log:{of.run_id}"})
+            else:
                 self._refused()
-                return
         except Exception as error:  # whatever it is: the pump goes on, and the op too
-            self._say_outside(f"{len(lines)} log lines of op {self.attempt.op_id} are lost: {error}")
-            connection.close()
-            return
-        tickets.announce({f"log:{self.attempt.run_id}"})
+            if isinstance(error, claims.AWAY) and not claims.is_full(error):
+                with self._room:
+                    self._lines[:0] = lines
+                raise
+            self._lost(lines, error)
+
+    def _lost(self, lines: Sequence[tuple[datetime, str, str]], error: Exception) -> None:
+        reason = str(error).partition("\n")[0]
+        self._say_outside(f"{len(lines)} log lines of op {self.attempt.op_id} are lost: {reason}")
+        if claims.is_full(error):
+            self.problem = f"what it said can't be kept: {reason}"[:500]
+        connection.close()
 
     def _refused(self) -> None:
         """The attempt has been fenced: what it says does not count any more. That it spoke is recorded, once."""
@@ -217,14 +247,19 @@ class _Stream:
 
 
 @contextmanager
-def capture(attempt: Attempt) -> Iterator[logging.Logger]:
-    """Catch what is said inside; yields the logger for `context.log`."""
+def capture(attempt: Attempt, problems: list[str] | None = None) -> Iterator[logging.Logger]:
+    """Catch what is said inside; yields the logger for `context.log`.
+
+    Afterwards `problems` has the reason why something that was said could not be kept, if the disk was full.
+    """
     caught = Capture(attempt)
     caught.start()
     try:
         yield caught.logger
     finally:
         caught.stop()
+        if problems is not None and caught.problem:
+            problems.append(caught.problem)
 
 
 def say_traceback(logger: logging.Logger, error: BaseException, ours: str) -> None:

@@ -53,6 +53,7 @@ def pack(value: Any, name: str) -> str | None:
     try:
         saved = storages["outputs"].save(f"{name}.pickle", ContentFile(data))
     except OSError as error:
+        discard([json.dumps({"file": f"{name}.pickle"})])  # what had been written takes room, too
         raise CannotStore(f"its value can't be written: {error}") from error
     return json.dumps({"file": saved, "mac": _mac(saved, data)})
 

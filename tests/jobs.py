@@ -167,6 +167,19 @@ def says_much() -> None:
         print(f"line {number}")
 
 
+@dg.op
+def floods() -> bytes:
+    """Says more than a small disk takes."""
+    for number in range(20_000):
+        print(f"line {number} {'x' * 100}")
+    return b"x" * 100_000
+
+
+@dg.job
+def one_floods():
+    floods()
+
+
 @dg.job
 def talk():
     speaks()

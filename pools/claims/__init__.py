@@ -16,7 +16,7 @@ from pools.claims.board import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, number_of, on_change, register
 from pools.claims.known import waited_for
-from pools.claims.lock import AWAY, clock_time, server_uptime, snapshot
+from pools.claims.lock import AWAY, clock_time, is_full, server_uptime, snapshot
 from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
 from pools.claims.store import reservation
@@ -33,6 +33,7 @@ __all__ = [
     "clock_time",
     "desk",
     "drain",
+    "is_full",
     "kind_and_label",
     "lapsed",
     "lose_patience",

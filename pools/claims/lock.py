@@ -26,6 +26,12 @@ TRIES = 8
 AWAY = (OperationalError, InterfaceError, InternalError)
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether the database refused to write because it has no room left on its disk."""
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) == "53100" or "disk is full" in str(cause)
+
+
 @contextmanager
 def admission_lock() -> Iterator[datetime]:
     """Open a transaction under the admission lock; yields the database's time.

@@ -13,11 +13,13 @@ import psycopg
 import pytest
 from django.db import connection
 
-from runs import execute
+from runs import execute, logs
+from runs.models import LogLine
 from runs.transitions import ending
-from tests.builders import admitted_op, state_of
+from tests.builders import admitted_op, start, state_of
 from tests.concurrency.deployments import PATIENCE, Process, is_there
 from tests.plugin import DATABASE
+from tests.processes import in_a_process
 from tests.servers import Postgres, wait_for
 
 pytestmark = pytest.mark.skipif(DATABASE != "postgres", reason="SQLite is never away")
@@ -109,6 +111,24 @@ def test_a_launcher_that_wants_to_start_a_worker_while_the_database_is_away_keep
     wait_for(lambda: len(site.ask(alive)) == 1, "nobody took its place", PATIENCE)
     assert launcher.terminate() == 0
     assert launcher.output.count("did not answer") < 20, launcher.output
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("checked")
+def test_what_an_op_says_while_its_connection_is_cut_is_kept():
+    op = admitted_op()
+    attempt = start(op)
+    ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+
+    def says() -> None:
+        with logs.capture(attempt) as logger:
+            logger.info("before")
+            wait_for(LogLine.objects.exists, "nothing is written")
+            connection.cursor().execute(ours, [connection.connection.info.backend_pid])
+            logger.info("after")
+
+    in_a_process(says)
+    assert list(LogLine.objects.order_by("id").values_list("text", flat=True)) == ["before", "after"]
 
 
 @pytest.mark.django_db(transaction=True)
