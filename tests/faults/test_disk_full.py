@@ -154,6 +154,7 @@ def until_it_is_full(act: Callable[[], object]) -> int:
 def test_a_full_database_refuses_a_launch_and_loses_nothing() -> None:
     op_row = admitted_op()
     with connection.cursor() as cursor:
+        cursor.execute("VACUUM")  # or there is room in the pages that other tests have left
         cursor.execute("PRAGMA page_count")
         cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0] + 8}")
         launches = until_it_is_full(launched_run)
@@ -162,4 +163,4 @@ def test_a_full_database_refuses_a_launch_and_loses_nothing() -> None:
         assert state_of(op_row.run) == states.ADMITTED
         cursor.execute("PRAGMA max_page_count = 1000000")
     launched_run()
-    assert len(carry_out_all()) == launches + 2 or Run.objects.filter(state="queued").exists()
+    assert len(carry_out_all(launches + 2)) == launches + 2 or Run.objects.filter(state="queued").exists()
