@@ -91,11 +91,6 @@ def step(row: BulkCancel) -> bool:
     return bool(ids)
 
 
-def going_on() -> BulkCancel | None:
-    """The one that is being carried out, for showing how far it has got."""
-    return BulkCancel.objects.filter(ended_at=None).order_by("id").first()
-
-
 def latest() -> BulkCancel | None:
     """The one that is being carried out, else the one that was begun last."""
     begun, newest = BulkCancel.objects.filter(ended_at=None).order_by("id"), BulkCancel.objects.order_by("-id")

@@ -70,7 +70,7 @@ def attempt(
         late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
         log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
         patiently(lambda: transitions.note_late(op_id, started.number, late))
-        outputs.discard([verdict.output] if verdict.output else [])
+        outputs.discard(verdict.output)
         return Done(following=next(iter(taken), None))
     return Done(verdict, next(iter(taken), None))
 
@@ -81,7 +81,7 @@ def _run(started: Attempt) -> Verdict:
     with logs.capture(started, problems) as logger:
         verdict = _verdict(started, logger)
     if problems and verdict.state == states.SUCCESS:
-        outputs.discard([verdict.output] if verdict.output else [])
+        outputs.discard(verdict.output)
         return Verdict.failure(problems[0])
     return verdict
 

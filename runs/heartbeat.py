@@ -102,11 +102,13 @@ class Heartbeat:
 
     def _how_it_ended(self, op: Op) -> str:
         """How an op's process ended, as its worker saw it: " (signal 9, SIGKILL)". Empty if that is not known."""
-        for child in self._children.values():
-            if child.worker_id == op.worker_id:
-                how = child.slate.how_it_died(op.pk)
-                return f" ({how})" if how else ""
-        return ""
+        child = self._child(op)
+        how = child.slate.how_it_died(op.pk) if child else ""
+        return f" ({how})" if how else ""
+
+    def _child(self, op: Op) -> Child | None:
+        """The worker that took an op."""
+        return next((child for child in self._children.values() if child.worker_id == op.worker_id), None)
 
     def renew(self) -> list[Op]:
         """Renew the leases of our workers and of their ops whose processes live. Takes no lock. Returns the dead ops.
@@ -151,8 +153,8 @@ class Heartbeat:
 
     def _is_alive(self, op: Op) -> bool:
         """Whether the op's process is there, and is a child of the worker that took it."""
-        parents = {child.worker_id: pid for pid, child in self._children.items()}
-        return processes.is_child(op.pid, parents.get(op.worker_id or 0))
+        child = self._child(op)
+        return processes.is_child(op.pid, child.pid if child else None)
 
     def _stop_fenced(self, busy: set[int | None]) -> None:
         """Kill what still runs a while after its lease was not renewed, unless its process runs another op now.
@@ -171,9 +173,8 @@ class Heartbeat:
 
     def _runs(self, op: Op) -> bool:
         """Whether the op's process has not gone on to another op."""
-        slates = {child.worker_id: child.slate for child in self._children.values()}
-        slate = slates.get(op.worker_id or 0)
-        return slate is None or slate.op_id in (0, op.pk)
+        child = self._child(op)
+        return child is None or child.slate.op_id in (0, op.pk)
 
     def interrupt(self, op: Op) -> None:
         if self._is_alive(op) and self._runs(op):

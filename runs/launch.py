@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pools import claims
 from pools import queries as pool_queries
-from runs import admission, graph, in_force, lineage, params, plans, priority, states, system_tags, transitions
+from runs import admission, graph, lineage, params, plans, priority, states, system_tags, transitions
 from runs.catalog import Catalog, Job
 from runs.definitions import ALL, DefinitionError, checked_tags
 from runs.models import Op, Run, RunTag
@@ -132,12 +132,7 @@ def launch(
             ],
             batch_size=500,
         )
-        wanted = in_force.run_needs(all_tags, plan)
-        patience = system_tags.as_seconds(all_tags.get(system_tags.MAX_WAIT))
-        until = None if patience is None else desk.now + timedelta(seconds=patience)
-        holder = transitions.run_holder(run.pk)
-        desk.ask([claims.Ask(holder, run.priority, desk.now, wanted.needs, wanted.prospects, until)])
-        desk.topics.update(("runs", f"run:{run.pk}"))
+        transitions.ask_for_start(desk, run)
     run.refresh_from_db()
     return run
 

@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import pickle
-from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -53,7 +52,7 @@ def pack(value: Any, name: str) -> str | None:
     try:
         saved = storages["outputs"].save(f"{name}.pickle", ContentFile(data))
     except OSError as error:
-        discard([json.dumps({"file": f"{name}.pickle"})])  # what had been written takes room, too
+        discard(json.dumps({"file": f"{name}.pickle"}))  # what had been written takes room, too
         raise CannotStore(f"its value can't be written: {error}") from error
     return json.dumps({"file": saved, "mac": _mac(saved, data)})
 
@@ -63,10 +62,10 @@ def has_file(body: str) -> bool:
     return "file" in json.loads(body)
 
 
-def discard(bodies: Iterable[str]) -> None:
+def discard(*bodies: str | None) -> None:
     """Remove the files of outputs that are not kept. One that can't be removed is left, and said so."""
     for body in bodies:
-        name = json.loads(body).get("file")
+        name = json.loads(body).get("file") if body else None
         try:
             if name:
                 storages["outputs"].delete(name)

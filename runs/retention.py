@@ -79,7 +79,7 @@ def _prune_part(kind: str, before: datetime) -> int:
             files = _remove_outputs(set(ids) - _needed(ids))
         end, run_id = found[-1]
         Pruned.objects.update_or_create(pk=kind, defaults={"ended_at": end, "run_id": run_id})
-    outputs.discard(files)
+    outputs.discard(*files)
     return len(ids)
 
 
@@ -95,7 +95,7 @@ def _remove_runs(run_ids: Sequence[int]) -> int:
             Wait.objects.filter(holder__in=holders[start : start + 1000]).delete()
         files = _remove_outputs(ids)
         Run.objects.filter(pk__in=ids).delete()
-    outputs.discard(files)
+    outputs.discard(*files)
     return len(ids)
 
 

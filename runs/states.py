@@ -44,8 +44,3 @@ RUN_TERMINAL = tuple(sorted(state for state, moves in RUN_MOVES.items() if not m
 OP_TERMINAL = tuple(sorted(state for state, moves in OP_MOVES.items() if not moves))
 OP_UNFINISHED = tuple(sorted(state for state, moves in OP_MOVES.items() if moves))
 OP_WITH_SLOTS = (ADMITTED, RUNNING)
-
-
-def may_move(moves: dict[str, tuple[str, ...]], before: str, after: str) -> bool:
-    """Whether a move is legal."""
-    return after in moves[before]

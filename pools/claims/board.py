@@ -386,8 +386,8 @@ class Desk(Known):
             by_kind.setdefault(kind_of(grant.holder), []).append(grant)
         for kind, granted in by_kind.items():
             kind.admitted(self, granted)
-        for family in self._closing:
-            store.delete_family(family)
+        if self._closing:
+            store.delete_families(self._closing)
         topics = self.topics
         if topics:
             transaction.on_commit(lambda: tell(topics))

@@ -35,7 +35,7 @@ def stop_overdue() -> int:
     due = "SELECT id, tags FROM runs_run WHERE deadline <= %s AND state = 'started' ORDER BY deadline LIMIT 100"
     stopped = 0
     for run_id, tags in rows(due, [stamp(claims.clock_time())]):
-        limit = (json.loads(tags) if isinstance(tags, str) else tags).get(system_tags.MAX_RUNTIME)
+        limit = json.loads(tags).get(system_tags.MAX_RUNTIME)
         reason = f"took longer than {limit} s ({system_tags.MAX_RUNTIME})"
         with claims.desk() as desk:
             stopped += _stop(desk, [run_id], (states.STARTED,), error=reason)

@@ -15,7 +15,7 @@ from pools.claims.lock import marks, moment, rows, run, stamp
 from runs import admission, graph, plans, retry, states
 from runs.transitions.line import UNFINISHED, ask, ask_again, op_holder, run_holder, tell
 from runs.transitions.retrying import put_back
-from runs.verdict import CRASHED, FAILED, GIVEN_BACK, LOST, STOPPED, Verdict
+from runs.verdict import CRASHED, GIVEN_BACK, LOST, STOPPED, Verdict
 
 
 def complete(op_id: int, token: int, verdict: Verdict) -> bool:
@@ -165,7 +165,7 @@ def _end_attempt(desk: Desk, op: _RunningOp, token: int, verdict: Verdict) -> No
     if op.run_state == states.CANCELING and verdict.state == states.UP_FOR_RETRY:
         verdict = _stopped(op, verdict.error)
     if verdict.state != states.SUCCESS:
-        _note_end(desk, op, token, verdict.cause or FAILED, verdict.error)
+        _note_end(desk, op, token, verdict.cause, verdict.error)
     retry_at = None if verdict.retry_in is None else desk.now + timedelta(seconds=verdict.retry_in)
     run(
         "UPDATE runs_op SET state = %s, ended_at = %s, error = %s, retry_at = %s, crashes = crashes + %s, pid = NULL"

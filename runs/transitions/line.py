@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pools import claims
 from pools.claims import Desk
 from pools.claims.lock import marks, moment, rows
-from runs import admission, graph, plans, states, system_tags
+from runs import admission, graph, in_force, plans, states, system_tags
 from runs.models import Run, RunTag
 
 # In SQL as literals, so that both databases see that the partial indexes apply.
@@ -71,6 +71,16 @@ def ask_again(desk: Desk, ops: Sequence[tuple[int, str, int, int, datetime]]) ->
     desk.ask(asks)
     for run_id in run_ids:
         tell(desk, run_id)
+
+
+def ask_for_start(desk: Desk, asking: Run) -> None:
+    """Put a queued run in line, by what is in force now. It may wait for as long as its tag says since its launch."""
+    wanted = in_force.run_needs(asking.tags, plans.load(asking.plan_id))
+    patience = system_tags.as_seconds(asking.tags.get(system_tags.MAX_WAIT))
+    until = None if patience is None else asking.queued_at + timedelta(seconds=patience)
+    since = asking.queued_at
+    desk.ask([claims.Ask(run_holder(asking.pk), asking.priority, since, wanted.needs, wanted.prospects, until)])
+    tell(desk, asking.pk)
 
 
 def _until(desk: Desk, spec: graph.OpSpec) -> datetime | None:

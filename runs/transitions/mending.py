@@ -6,14 +6,13 @@ Whoever calls has looked again under the lock, so that what was found is still s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
-from pools.claims import Ask, Desk
+from pools.claims import Desk
 from pools.claims.lock import marks, moment, rows, run, stamp
-from runs import in_force, plans, states, system_tags
+from runs import plans, states
 from runs.models import Run
 from runs.transitions.ending import end_if_over, skip_downstream
-from runs.transitions.line import ask_again, op_holder, run_holder, tell
+from runs.transitions.line import ask_again, ask_for_start, op_holder, run_holder, tell
 from runs.transitions.retrying import put_back
 
 
@@ -54,13 +53,7 @@ def ask_run(desk: Desk, run_id: int) -> None:
     """A run that is queued gets in line, at its place. If it stood in line, it stood at a wrong place."""
     desk.withdraw([run_holder(run_id)])
     for found in Run.objects.filter(pk=run_id, state=states.QUEUED):
-        wanted = in_force.run_needs(found.tags, plans.load(found.plan_id))
-        patience = system_tags.as_seconds(found.tags.get(system_tags.MAX_WAIT))
-        until = None if patience is None else found.queued_at + timedelta(seconds=patience)
-        desk.ask(
-            [Ask(run_holder(run_id), found.priority, found.queued_at, wanted.needs, wanted.prospects, until)],
-        )
-        tell(desk, run_id)
+        ask_for_start(desk, found)
 
 
 def count_upstream(desk: Desk, op_id: int) -> None:

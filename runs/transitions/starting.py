@@ -29,7 +29,7 @@ def start_runs(desk: Desk, grants: Sequence[Grant]) -> None:
             [stamp(desk.now), json.dumps(pools), grant.id],
         )
         for plan_id, priority, tags in started:
-            told = json.loads(tags) if isinstance(tags, str) else tags
+            told = json.loads(tags)
             _count_in(desk, grant, entering, told)
             _set_deadline(desk, grant.id, told)
             roots = rows(

@@ -74,7 +74,7 @@ def test_what_is_launched_later_is_not_concerned(small_batches, monkeypatch):
         launched_run()
     row = bulk_cancel.begin(Filter("queued"), "ada")
     assert (row.canceled, row.ended_at) == (3, None)
-    assert bulk_cancel.going_on() == row
+    assert bulk_cancel.latest() == row
     later = launched_run()
     assert recover.Clock().one_pass().canceled == 2
     row = BulkCancel.objects.get()
@@ -82,7 +82,7 @@ def test_what_is_launched_later_is_not_concerned(small_batches, monkeypatch):
     assert row.ended_at is not None
     later.refresh_from_db()
     assert later.state == "queued"
-    assert bulk_cancel.going_on() is None
+    assert bulk_cancel.latest() == row
 
 
 def test_it_goes_up_to_a_run_that_was_seen():

@@ -3,7 +3,7 @@
 from pools.claims.store.gates import (
     add_use,
     default_limit,
-    delete_family,
+    delete_families,
     delete_gate,
     drop_reservation,
     family,
@@ -67,7 +67,7 @@ __all__ = [
     "by_holder",
     "change_lane",
     "default_limit",
-    "delete_family",
+    "delete_families",
     "delete_gate",
     "delete_lanes",
     "discard_holds",

@@ -109,8 +109,8 @@ def recount(gate_ids: Sequence[int]) -> None:
     )
 
 
-def delete_family(name: str) -> None:
-    run("DELETE FROM pools_gate WHERE family = %s", [name])
+def delete_families(names: Sequence[str]) -> None:
+    run(f"DELETE FROM pools_gate WHERE family IN ({marks(names)})", names)
 
 
 def delete_gate(gate_id: int) -> list[int]:
