@@ -175,11 +175,14 @@ def _family(again: Again | None, tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_first(again: Again) -> bool:
-    """Whether nobody else was first. Under the admission lock, so it stays so. Takes the retry, if it is one."""
+    """Whether nobody else was first. Under the admission lock, so it stays so. The parent is not retried as well."""
+    was_due = Run.objects.filter(pk=again.parent.pk, retry_at__isnull=False).update(retry_at=None)
     if again.retry:
-        return bool(Run.objects.filter(pk=again.parent.pk, retry_at__isnull=False).update(retry_at=None))
+        return bool(was_due)
+    if again.seen is None:
+        return True
     newest = lineage.newest_child(again.parent)
-    return again.seen is None or again.seen == (newest.pk if newest else 0)
+    return again.seen == (newest.pk if newest else 0)
 
 
 def warnings(tags: Mapping[str, str], plan: graph.Plan | None = None) -> list[str]:

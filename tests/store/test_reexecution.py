@@ -162,6 +162,14 @@ def test_several_clocks_execute_it_again_once(monkeypatch):
     assert Run.objects.count() == 2
 
 
+def test_a_run_that_is_executed_again_by_hand_is_not_retried_as_well():
+    run = run_of("one_raises", tags={"dagster/max_retries": "1"})
+    carry_out()
+    made = again(run, from_failure=False)
+    assert recover.Clock().one_pass().runs == 0
+    assert list(Run.objects.filter(parent=run)) == [made]
+
+
 def test_a_canceled_run_is_not_retried():
     run = run_of("breaks_once", tags={"dagster/max_retries": "1"})
     transitions.cancel_run(run.pk, "ada")
