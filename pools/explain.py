@@ -10,11 +10,10 @@ from datetime import datetime
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from pools import claims, reasons, rules, waits
+from pools import claims, reasons, rules, seen, waits
 from pools.models import Gate, Waiter
 from pools.queries import COUNT_TO, CountOf, Picture, blocked_at, in_line_at, pool_settings
 from pools.reasons import Explanation
-from pools.rules import Candidate, Needs
 from pools.waits import SoFar
 
 
@@ -64,11 +63,8 @@ def of(holder: str) -> Explanation | None:
 
 def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Waiting]:
     rows = list(found.select_related("lane"))
-    candidates = [
-        Candidate(row.pk, row.holder, row.lane_id, row.priority, row.since, row.number, _needs(row.private))
-        for row in rows
-    ]
-    needs = [_needs(row.lane.needs) for row in rows]
+    candidates = [seen.candidate(row) for row in rows]
+    needs = [claims.needs_of(row.lane.needs) for row in rows]
     prospects = [tuple(tuple(group) for group in json.loads(row.lane.prospects)) for row in rows]
     looked_at = {gate_id for groups in prospects for group in groups for gate_id in group}
     gates = _Gates(picture)
@@ -96,7 +92,7 @@ class _Gates:
     """Gates as they stood when the first of them was looked at. All that are to be loaded by then are asked at once."""
 
     def __init__(self, picture: Picture | None) -> None:
-        self._known = {gate_id: _state(gate) for gate_id, gate in picture.gates.items()} if picture else {}
+        self._known = {gate_id: seen.gate(gate) for gate_id, gate in picture.gates.items()} if picture else {}
         self._wanted: set[int] = set()
 
     def load(self, gate_ids: Iterable[int]) -> None:
@@ -107,7 +103,7 @@ class _Gates:
         missing = self._wanted - self._known.keys()
         self._wanted.clear()
         if missing:
-            self._known |= {gate.pk: _state(gate) for gate in Gate.objects.filter(pk__in=missing)}
+            self._known |= {gate.pk: seen.gate(gate) for gate in Gate.objects.filter(pk__in=missing)}
         return self._known[gate_id]
 
     def find(self, gate_id: int) -> rules.Gate | None:
@@ -135,20 +131,3 @@ def standing(one: Waiting, gate_id: int, most: int = 5) -> Standing:
     counted = ahead.annotate(count=CountOf(ahead.order_by().values("pk")[:COUNT_TO]))
     first = list(counted.order_by(F("priority").desc(), "since", "number")[:most])
     return Standing(first[0].count + 1 if first else 1, list[Waiter](first))
-
-
-def _state(gate: Gate) -> rules.Gate:
-    return rules.Gate(
-        gate.pk,
-        gate.kind,
-        gate.key,
-        gate.label,
-        gate.limit,
-        gate.in_use,
-        gate.paused,
-        reservation=claims.reservation(gate.reserved_for, gate.reserved, gate.reserved_priority),
-    )
-
-
-def _needs(text: str) -> Needs:
-    return tuple((gate_id, slots) for gate_id, slots in json.loads(text))

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from django.db.models import Count, F, OuterRef, Q, Subquery
 
-from pools import claims
+from pools import claims, seen
 from pools.audit.books import AsideRow, Books, GateRow, HoldRow, LaneRow, WaiterRow, Wanted
 from pools.models import Gate, Hold, Lane, LaneGate, Pool, PoolSettings, Prospect, Waiter
-from pools.rules import Candidate, Needs
 from pools.rules import Gate as GateAsItStands
 from pools.rules import Lane as LaneAsItStands
 
@@ -46,16 +45,7 @@ def _gates(settings: PoolSettings) -> dict[int, GateRow]:
     pools = {pool.gate_id: pool for pool in Pool.objects.all()}
     return {
         gate.pk: GateRow(
-            GateAsItStands(
-                gate.pk,
-                gate.kind,
-                gate.key,
-                gate.label,
-                gate.limit,
-                gate.in_use,
-                gate.paused,
-                reservation=claims.reservation(gate.reserved_for, gate.reserved, gate.reserved_priority),
-            ),
+            seen.gate(gate),
             gate.cap,
             gate.family,
             _wanted(pools[gate.pk], settings) if gate.pk in pools else None,
@@ -89,15 +79,7 @@ def _lanes() -> Iterator[LaneRow]:
     rows = list(Lane.objects.annotate(first=Subquery(line.values("pk")[:1])).order_by("id"))
     first = {row.first for row in rows if row.first is not None}
     heads = {
-        waiter.lane_id: Candidate(
-            waiter.pk,
-            waiter.holder,
-            waiter.lane_id,
-            waiter.priority,
-            waiter.since,
-            waiter.number,
-            _needs(waiter.private),
-        )
+        waiter.lane_id: seen.candidate(waiter)
         for some in _batches(first)
         for waiter in Waiter.objects.filter(pk__in=some)
     }
@@ -111,7 +93,7 @@ def _lanes() -> Iterator[LaneRow]:
         yield LaneRow(
             LaneAsItStands(
                 row.pk,
-                _needs(row.needs),
+                claims.needs_of(row.needs),
                 row.blocked_on_id,
                 tuple(tuple(group) for group in json.loads(row.prospects)),
                 row.without_prospect,
@@ -147,7 +129,3 @@ def _batches(values: Iterable[str | int]) -> Iterator[list[str | int]]:
     ordered = sorted(values, key=str)
     for start in range(0, len(ordered), AT_ONCE):
         yield ordered[start : start + AT_ONCE]
-
-
-def _needs(text: str) -> Needs:
-    return tuple((gate_id, slots) for gate_id, slots in json.loads(text))

@@ -19,7 +19,7 @@ from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, is_full, server_uptime, snapshot
 from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
-from pools.claims.store import reservation
+from pools.claims.store import needs_of, reservation
 
 __all__ = [
     "AWAY",
@@ -37,6 +37,7 @@ __all__ = [
     "kind_and_label",
     "lapsed",
     "lose_patience",
+    "needs_of",
     "number_of",
     "on_change",
     "register",

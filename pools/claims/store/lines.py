@@ -201,7 +201,7 @@ def waiting_at(gate_ids: Sequence[int]) -> list[tuple[int, Needs, int]]:
         f" ON w.lane_id = lg.lane_id WHERE lg.gate_id IN ({marks(gate_ids)}) GROUP BY lg.gate_id, w.private",
         list(gate_ids),
     )
-    return [(gate_id, _needs(private), int(slots)) for gate_id, private, slots in found]
+    return [(gate_id, needs_of(private), int(slots)) for gate_id, private, slots in found]
 
 
 def leave(waiter_ids: Sequence[int]) -> None:
@@ -293,7 +293,8 @@ def waits_longest(before: datetime, most: int) -> list[KnownCandidate]:
     return [_candidate(row) for row in found]
 
 
-def _needs(text: str) -> Needs:
+def needs_of(text: str) -> Needs:
+    """Needs as they stand in a row."""
     return tuple((gate_id, slots) for gate_id, slots in json.loads(text))
 
 
@@ -301,7 +302,7 @@ def _lane(row: Sequence[Any]) -> KnownLane:
     lane_id, needs, prospects, blocked_on, without, account, parked_at = row
     return KnownLane(
         lane_id,
-        _needs(needs),
+        needs_of(needs),
         blocked_on,
         tuple(tuple(group) for group in json.loads(prospects)),
         bool(without),
@@ -312,4 +313,4 @@ def _lane(row: Sequence[Any]) -> KnownLane:
 
 def _candidate(row: Sequence[Any]) -> KnownCandidate:
     waiter_id, holder, lane_id, priority, since, number, private, account = row
-    return KnownCandidate(waiter_id, holder, lane_id, priority, moment(since), number, _needs(private), account)
+    return KnownCandidate(waiter_id, holder, lane_id, priority, moment(since), number, needs_of(private), account)
