@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 # The kinds of gates, in the order in which a candidate meets them. The first full one is named first.
@@ -33,6 +33,7 @@ WORKERS = "workers"
 Needs = tuple[tuple[int, int], ...]  # (gate id, slots), in the order of KINDS
 Prospects = tuple[tuple[int, ...], ...]  # sets of gates, see Lane
 Place = tuple[int, datetime, int, int]  # sorts candidates into one order
+BEFORE_ALL: Place = (-(2**63), datetime.min.replace(tzinfo=UTC), 0, 0)
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,11 @@ class Board(Protocol):
         """Return this lane by the next `looks`."""
 
     @property
-    def tired(self) -> bool:
-        """Whether `looks` returned nothing though there is something to look at."""
-
-    @property
     def horizon(self) -> Place | None:
-        """The place up to which `looks` has left nobody out; None: it has left out nobody at all."""
+        """The place up to which `looks` has left nobody out; None: it has left out nobody at all.
+
+        BEFORE_ALL, when it returned nothing though there was something to look at.
+        """
 
     def leave(self, lanes: Sequence[Lane]) -> None:
         """Leave these lanes, too, to a later decision."""
@@ -259,7 +259,7 @@ def settle(board: Board) -> None:
     One order over all lanes, and not gate by gate, because a lesser candidate could take the last worker.
     Every lane looked at ends up parked, empty, or with its head admitted: none is left with room for it.
     A board may leave out those at the end of the line. Nobody behind its horizon is admitted: whoever was left out
-    might come before. A board that tires is left at once, for the same reason.
+    might come before.
     """
     line: list[tuple[Place, int]] = []
     heads: dict[int, tuple[Lane, Candidate]] = {}
@@ -271,9 +271,6 @@ def settle(board: Board) -> None:
             else:
                 heads[lane.id] = (lane, head)
                 heapq.heappush(line, (head.place, lane.id))
-        if board.tired:
-            board.leave([lane for lane, _ in heads.values()])
-            return
         if not line:
             return
         place, lane_id = heapq.heappop(line)

@@ -14,9 +14,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 class MemoryBoard:
     """Gates by name; the name up to the first "_" or ":" is the kind if it is one, else it is a pool.
 
-    `looks_left` bounds the heads that it shows; then it is tired, until the next decision. Of many heads it shows the
-    first, half of the looks that are left; the others lie behind its horizon. `admitted` is called with each holder
-    admitted and may ask for more.
+    `looks_left` bounds the heads that it shows; then its horizon is before all, until the next decision. Of many heads
+    it shows the first, half of the looks that are left; the others lie behind its horizon. `admitted` is called with
+    each holder admitted and may ask for more.
     """
 
     def __init__(self, limits: Mapping[str, int | None], admitted: Callable[[str], None] = lambda _: None) -> None:
@@ -36,7 +36,6 @@ class MemoryBoard:
         self.admitted: list[str] = []
         self.looked_at: list[int] = []
         self.looks_left = 10**6
-        self.tired = False
         self.horizon: rules.Place | None = None
         self._names = list(limits)
         self._touched: set[str] = set()
@@ -139,7 +138,7 @@ class MemoryBoard:
         self._stirred = False
         self._awake, self._touched, self._dirty = set(), set(), set()
         if wanted and self.looks_left <= 0:
-            self.tired, self._left_out = True, self._left_out | wanted
+            self.horizon, self._left_out = rules.BEFORE_ALL, self._left_out | wanted
             return []
         found = [(lane, self._head(lane.id)) for lane in self.lanes.values() if lane.id in wanted]
         found.sort(key=lambda look: (0, look[1].place) if look[1] else (1, (0, START, 0, 0)))
@@ -223,7 +222,7 @@ class MemoryBoard:
     def decide(self, looks: int) -> None:
         """One decision after another, each with so many looks, until nothing is left to look at."""
         while True:
-            self.tired, self.looks_left, self.horizon = False, looks, None
+            self.looks_left, self.horizon = looks, None
             self._dirty, self._left_out = self._left_out, set()
             rules.settle(self)
             if not self.has_more:

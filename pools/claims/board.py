@@ -33,7 +33,6 @@ class Desk(Known):
         super().__init__(now)
         self._book = Book(now)
         self.left_dirty = False  # whether lanes are left to be looked at
-        self.tired = False
         self.horizon: Place | None = None
         self._looked = 0
         self._first_look = True
@@ -248,7 +247,7 @@ class Desk(Known):
         if not (awake or room or dirty or opened is None or opened):
             return []
         if budget <= 0:
-            self.tired = True
+            self.horizon = rules.BEFORE_ALL
             self._leave(awake, room, opened)
             return []
         if len(awake) == 1 and not (room or dirty or opened is None or opened):
