@@ -74,10 +74,7 @@ def differences(wanted: Configuration, prune: bool = False) -> list[Difference]:
     found = [
         *_maximum(wanted),
         *_rules(wanted),
-        *_check_at_queue(wanted),
-        *_default_limit(wanted),
-        *_granularity(wanted),
-        *_run_buffer(wanted),
+        *_settings(wanted),
         *_pools(wanted),
     ]
     return [*found, *_unlisted(wanted)] if prune else found
@@ -155,50 +152,24 @@ def _rule_path(rule: TagLimit) -> str:
     return f"{PATHS['tag_rules']}[{rule.label}]"
 
 
-def _check_at_queue(wanted: Configuration) -> Iterator[Difference]:
-    after = wanted.check_at_queue
-    if after is UNSET:
-        return
-    before = PoolSettings.objects.get().check_at_queue
-    if after != before:
-        phase = Phase.NARROWER if after else Phase.WIDER
-        yield Difference(PATHS["check_at_queue"], before, after, phase, partial(sizing.set_check_at_queue, after))
-
-
-def _default_limit(wanted: Configuration) -> Iterator[Difference]:
-    after = wanted.default_limit
-    if after is UNSET:
-        return
-    before = PoolSettings.objects.get().default_limit
-    if after != before:
-        write = partial(sizing.set_default_limit, after)
-        yield Difference(PATHS["default_limit"], before, after, _phase(before, after), write)
-
-
-def _granularity(wanted: Configuration) -> Iterator[Difference]:
-    after = wanted.granularity
-    if after is UNSET:
-        return
-    before = PoolSettings.objects.get().granularity
-    if after != before:
-        yield Difference(
-            PATHS["granularity"],
-            before,
-            after,
-            Phase.GRANULARITY,
-            partial(granularity.set_default, after),
-            switches={granularity.ALL: after},
-        )
-
-
-def _run_buffer(wanted: Configuration) -> Iterator[Difference]:
-    after = wanted.run_buffer
-    if after is UNSET:
-        return
-    before = PoolSettings.objects.get().run_buffer
-    if after != before:
-        write = partial(sizing.set_run_buffer, after)
-        yield Difference(PATHS["run_buffer"], before, after, _phase(before, after), write)
+def _settings(wanted: Configuration) -> Iterator[Difference]:
+    """What is set for all pools."""
+    now = PoolSettings.objects.get()
+    check, limit, held_by, buffer = wanted.check_at_queue, wanted.default_limit, wanted.granularity, wanted.run_buffer
+    if check is not UNSET and check != now.check_at_queue:
+        phase = Phase.NARROWER if check else Phase.WIDER
+        write = partial(sizing.set_check_at_queue, check)
+        yield Difference(PATHS["check_at_queue"], now.check_at_queue, check, phase, write)
+    if limit is not UNSET and limit != now.default_limit:
+        write = partial(sizing.set_default_limit, limit)
+        yield Difference(PATHS["default_limit"], now.default_limit, limit, _phase(now.default_limit, limit), write)
+    if held_by is not UNSET and held_by != now.granularity:
+        write, switches = partial(granularity.set_default, held_by), {granularity.ALL: held_by}
+        path = PATHS["granularity"]
+        yield Difference(path, now.granularity, held_by, Phase.GRANULARITY, write, switches=switches)
+    if buffer is not UNSET and buffer != now.run_buffer:
+        write = partial(sizing.set_run_buffer, buffer)
+        yield Difference(PATHS["run_buffer"], now.run_buffer, buffer, _phase(now.run_buffer, buffer), write)
 
 
 def _pools(wanted: Configuration) -> Iterator[Difference]:

@@ -19,6 +19,8 @@ from django.core.management.base import BaseCommand, CommandError, handle_defaul
 from django.db import connections
 from django.utils import timezone
 
+from pools.reasons import Check
+
 
 class PlainCommand(BaseCommand):
     """A command for people, and for their scripts."""
@@ -60,6 +62,19 @@ class PlainCommand(BaseCommand):
     def note(self, text: str) -> None:
         """Say something beside the result, on stderr."""
         self.stderr.write(printable(text), str)
+
+
+def check_in_json(check: Check) -> dict[str, Any]:
+    """A gate that applies to a candidate, and whether it has room."""
+    return {
+        "gate": check.gate.kind,
+        "label": check.gate.label,
+        "need": check.slots,
+        "in_use": check.gate.in_use,
+        "limit": check.gate.limit,
+        "room": check.room,
+        "reason": check.reason or None,
+    }
 
 
 def refusal(lines: Iterable[str]) -> CommandError:

@@ -15,7 +15,7 @@ from pools.claims import clock_time
 from pools.explain import Waiting
 from pools.reasons import Check
 from runs import bulk_cancel, launch, lineage, priority, queries, reexecution, schema, states, transitions
-from runs.management.plain_command import PlainCommand, clock, operating_user, refusal
+from runs.management.plain_command import PlainCommand, check_in_json, clock, operating_user, refusal
 from runs.models import Op, OpEvent, Run
 from runs.queries import OpView
 from runs.words import duration
@@ -289,18 +289,7 @@ def _checks(waiting: Waiting | None) -> list[dict[str, Any]]:
     """Every gate that applies to a candidate, in JSON; empty when it does not wait."""
     if waiting is None:
         return []
-    return [
-        {
-            "gate": check.gate.kind,
-            "label": check.gate.label,
-            "need": check.slots,
-            "in_use": check.gate.in_use,
-            "limit": check.gate.limit,
-            "room": check.room,
-            "reason": check.reason or None,
-        }
-        for check in waiting.explanation.checks
-    ]
+    return [check_in_json(check) for check in waiting.explanation.checks]
 
 
 def _remark(view: OpView) -> str:

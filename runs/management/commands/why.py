@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from pools.reasons import Check, Prospect
 from runs import queries, schema, states, why
-from runs.management.plain_command import PlainCommand, refusal
+from runs.management.plain_command import PlainCommand, check_in_json, refusal
 from runs.models import Op, Run
 from runs.why import Named, Waited, Why
 from runs.words import duration
@@ -115,14 +115,7 @@ def _as_dict(subject: Run | Op, reasons: Why | None) -> dict[str, Any]:
 
 
 def _check(check: Check, reasons: Why) -> dict[str, Any]:
-    return {
-        "gate": check.gate.kind,
-        "label": check.gate.label,
-        "need": check.slots,
-        "in_use": check.gate.in_use,
-        "limit": check.gate.limit,
-        "room": check.room,
-        "reason": check.reason or None,
+    return check_in_json(check) | {
         "kept": check.kept,
         "held_by": [
             {"who": _who(hold.holder, named), "slots": hold.slots, "since": hold.since}
