@@ -1,0 +1,71 @@
+"""The live parts of each page: blocks, each an element with an id, drawn by the page and by the stream alike.
+
+A screen is named by a topic: "pools", or "pool:database". The stream draws a block once for all who
+watch, so a block knows nothing of the reader: forms and tokens are drawn only where there is a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from controlplane.dashboard.screens.audit import audit
+from controlplane.dashboard.screens.block import Block
+from controlplane.dashboard.screens.changes import changes, ledger
+from controlplane.dashboard.screens.ops import blocks_of_op, op
+from controlplane.dashboard.screens.overview import overview, rail, rail_counts
+from controlplane.dashboard.screens.pools import pool, pools
+from controlplane.dashboard.screens.queue import limits, queue, settings
+from controlplane.dashboard.screens.runs import blocks_of_run, bulk_canceling, run, run_list, run_list_topic, run_table
+
+__all__ = [
+    "Block", "NoSuchScreen", "blocks_of", "blocks_of_op", "blocks_of_run", "bulk_canceling", "is_touched", "ledger",
+    "rail_counts", "run_list_topic", "run_table",
+]  # fmt: skip
+
+_SCREENS: dict[str, Callable[[str], list[Block]]] = {
+    "rail": rail,
+    "overview": overview,
+    "runs": run_list,
+    "run": run,
+    "op": op,
+    "pools": pools,
+    "pool": pool,
+    "queue": queue,
+    "limits": limits,
+    "settings": settings,
+    "changes": changes,
+    "audit": audit,
+}
+
+
+class NoSuchScreen(LookupError):
+    """No screen has this topic."""
+
+
+def blocks_of(topic: str) -> list[Block]:
+    """The blocks of a screen. Raises NoSuchScreen, also for a run or a pool that is not there."""
+    name, _, argument = topic.partition(":")
+    if name not in _SCREENS:
+        raise NoSuchScreen(topic)
+    try:
+        return _SCREENS[name](argument)
+    except (LookupError, TypeError) as error:  # TypeError: a filter that there is not
+        raise NoSuchScreen(topic) from error
+
+
+def is_touched(topic: str, changed: Iterable[str]) -> bool:
+    """Whether a screen may look different after a change of these things (see `pools.claims.on_change`)."""
+    name, _, argument = topic.partition(":")
+    match name:
+        case "pool":
+            return any(thing in (f"gate:pool:{argument}", "changes") for thing in changed)
+        case "pools":
+            return any(thing.startswith("gate:pool:") for thing in changed)
+        case "run":
+            return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
+        case "op":
+            return True  # it can't be told from a topic which limits it waits for
+        case "runs" | "changes" | "audit":
+            return name in changed
+        case _:
+            return any(not thing.startswith("log:") for thing in changed)

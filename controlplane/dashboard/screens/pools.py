@@ -1,0 +1,38 @@
+"""Pools: all of them, and one."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from controlplane.dashboard import audits
+from controlplane.dashboard.screens.block import Block
+from controlplane.dashboard.screens.changes import changes_of
+from pools import queries as pool_queries
+from runs import queries
+
+
+def pools(argument: str = "") -> list[Block]:
+    found = pool_queries.pools()
+    return [Block("pools", "pools/_table.html", {"pools": found, "more": 0})]
+
+
+def pool(argument: str) -> list[Block]:
+    found = pool_queries.pool(argument)
+    if found is None:
+        raise LookupError(argument)
+    key = f"pool:{argument}"
+    holds, line = pool_queries.holds(key), pool_queries.line(key)
+    names = queries.named([*(hold.holder for hold in holds), *(waiter.holder for waiter in line), found.kept_for])
+    stuck = audits.stuck_among(holds, names)
+    holders = [(hold, names.get(hold.holder), stuck.get(hold.pk)) for hold in holds]
+    waiters = [(place, waiter, names.get(waiter.holder)) for place, waiter in enumerate(line, 1)]
+    return [
+        Block(
+            "pool-head",
+            "pools/_head.html",
+            {"pool": found, "kept_for": names.get(found.kept_for)},
+        ),
+        Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
+        Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
+        changes_of(reverse("pool", args=[argument]), key, most=8),
+    ]

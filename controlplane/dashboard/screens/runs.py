@@ -1,0 +1,75 @@
+"""Runs: the list, a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.utils import timezone
+
+from controlplane.dashboard.screens.block import Block
+from controlplane.dashboard.timeline import Timeline
+from runs import bulk_cancel, lineage, queries, reexecution, states, time_split, why
+from runs.models import Run
+from runs.queries import Filter, OpView
+
+JUST_ENDED = timedelta(minutes=1)
+
+
+def run_list(argument: str = "") -> list[Block]:
+    return [bulk_canceling(), run_table(Filter(**dict(parse_qsl(argument))), None)]
+
+
+def bulk_canceling() -> Block:
+    """How far the canceling of many runs has got; for a moment after its end, that it has ended."""
+    row = bulk_cancel.latest()
+    told = row is not None and (row.ended_at is None or timezone.now() - row.ended_at < JUST_ENDED)
+    return Block("bulk-cancel", "runs/_bulk_cancel.html", {"bulk": row if told else None})
+
+
+def run_list_topic(wanted: Filter) -> str:
+    """The topic of the first page of runs under a filter."""
+    return "runs:" + urlencode({name: value for name, value in asdict(wanted).items() if value})
+
+
+def run_table(wanted: Filter, before: int | None) -> Block:
+    """A page of runs."""
+    runs, following = queries.runs(wanted, before)
+    return Block("runs", "runs/_table.html", {"runs": runs, "following": following, "wanted": wanted})
+
+
+def run(argument: str) -> list[Block]:
+    """A run by its id, not its uid: the stream's topics carry ids."""
+    return blocks_of_run(queries.by_id(int(argument)) if argument.isdecimal() else queries.find(argument))
+
+
+def blocks_of_run(run: Run) -> list[Block]:
+    """The parts of a run's page."""
+    ops = queries.ops_of(run)
+    waiting_ops = [view for view in ops if view.waiting]
+    reasons = why.of_run(run) if run.state == states.QUEUED else None
+    more = len(waiting_ops) - 6
+    split = time_split.of_run(run, ops, reasons.waiting if reasons else None)
+    line = Timeline(run, ops, split.spans)
+    sources = lineage.sources(view.op for view in ops)
+    return [
+        Block("run-head", "runs/_head.html", _head_of_run(run, ops, line.done)),
+        Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
+        Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
+        Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
+        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run) if run.started_at else [], "op": ""}),
+    ]
+
+
+def _head_of_run(run: Run, ops: Sequence[OpView], done: int) -> dict[str, Any]:
+    return {
+        "run": run,
+        "ops": ops,
+        "done": done,
+        "reused": sum(view.op.reused_from is not None for view in ops),
+        "family": lineage.family(run),
+        "reusable": run.over and reexecution.can_reuse(run, [view.op.state for view in ops]),
+    }
