@@ -1,6 +1,7 @@
-"""Runs the tests on SQLite and on PostgreSQL side by side: they wait more than they compute.
+"""Runs all tests in parts, some side by side: they wait more than they compute.
 
-`python -m tests.both` shows the first as it goes on and the second when it has ended. Exit status 0 if both passed.
+What depends on the database is tested on SQLite and on PostgreSQL, everything else once. `python -m tests.both` shows
+each part when it has ended. Exit status 0 if all have passed.
 """
 
 from __future__ import annotations
@@ -8,34 +9,70 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
 
-# What depends on the database. Everything else is tested once, with SQLite.
-ON_BOTH = (
-    "tests/store", "tests/conformance", "tests/property", "tests/concurrency", "tests/web", "tests/acceptance",
-    "tests/faults", "tests/chaos",
-)  # fmt: skip
+AT_ONCE = 3  # on two cores
+TABLES = ("conformance", "property", "store", "web")  # busy with the database
+PROCESSES = ("acceptance", "chaos", "concurrency", "faults")  # waiting for processes of their own
+
+TESTS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some folders, tested on one database."""
+
+    database: str
+    folders: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.folders)} on {self.database}"
+
+    def run(self) -> tuple[int, str, float]:
+        """Its exit status, what it said, and the seconds that it took."""
+        print(f"Testing {self} …", flush=True)
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *(f"tests/{folder}" for folder in self.folders)],
+            cwd=TESTS.parent,
+            env={**os.environ, "SLUICE_TEST_DB": self.database},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.returncode, done.stdout, time.monotonic() - began
+
+
+def parts() -> Iterator[Part]:
+    """What takes longest comes first."""
+    yield Part("postgres", TABLES)
+    yield Part("sqlite", others())
+    yield Part("postgres", PROCESSES)
+    yield Part("sqlite", PROCESSES)
+    yield Part("sqlite", TABLES)
+
+
+def others() -> tuple[str, ...]:
+    """The folders of which nobody said that they depend on the database."""
+    found = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
+    return tuple(sorted(found - {*TABLES, *PROCESSES}))
 
 
 def main() -> int:
-    with tempfile.TemporaryFile() as said:
-        second = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *ON_BOTH],
-            env={**os.environ, "SLUICE_TEST_DB": "postgres"},
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            first_failed = subprocess.run([sys.executable, "-m", "pytest"]).returncode
-            second_failed = second.wait()
-        finally:
-            second.terminate()
-            second.wait()
-        print("\nThe same on PostgreSQL:", flush=True)
-        said.seek(0)
-        sys.stdout.buffer.write(said.read())
-        sys.stdout.flush()
-    return 1 if first_failed or second_failed else 0
+    failed = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running = {pool.submit(part.run): part for part in parts()}
+        for ended in as_completed(running):
+            status, said, seconds = ended.result()
+            print(f"\n=== {running[ended]}: {seconds:.0f} s\n\n{said}", flush=True)
+            failed += [running[ended]] if status else []
+    for part in failed:
+        print(f"Failed: {part}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -4,54 +4,74 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from pools import claims, explain, rules
 from pools.audit import drift
+from pools.audit.books import Books
 from pools.audit.reading import books_of
-from pools.models import Gate, Hold, LaneGate, Pool, Waiter
+from pools.models import Pool, Waiter
 from runs import admission, graph, in_force, plans, states
 from runs.audit import looking
 from runs.models import Op, Run, RunTag, Worker
 
+Waiters = Mapping[str, Waiter]
+
 
 def check_engine() -> None:
     """The audit finds nothing; and what would take it too long to look at in production is so, too."""
-    check_audit()
-    check_holders()
-    check_explanations()
-    check_limits()
-    check_runs()
+    books, waiters = check_audit(), all_waiters()
+    check_holders(books, waiters)
+    check_explanations(waiters)
+    check_limits(books)
+    check_runs(books, waiters)
 
 
-def check_audit() -> None:
+def check_pools() -> tuple[Books, Waiters]:
+    """As much of it as can be said of holders whom nobody knows. Returns what it has read."""
+    books, waiters = check_lines(), all_waiters()
+    check_holders(books, waiters)
+    check_explanations(waiters)
+    return books, waiters
+
+
+def all_waiters() -> Waiters:
+    """Who waits, by holder, with the lanes."""
+    return {waiter.holder: waiter for waiter in Waiter.objects.select_related("lane")}
+
+
+def check_audit() -> Books:
     """Gates, lanes, waiters, holds, runs and ops agree, as the audit compares them. Leases and tickets aside."""
     with claims.snapshot():
-        found = looking.inside(*looking.read())
+        books, says = looking.read()
+        found = looking.inside(books, says)
     assert not found, "; ".join(f"{finding.kind}: {finding.text}" for finding in found)
+    return books
 
 
-def check_lines() -> None:
+def check_lines() -> Books:
     """Gates and lanes agree, as the audit compares them, whoever the holders are."""
     with claims.snapshot():
-        found = drift.compare(books_of(()), {})
+        books = books_of(())
     kinds = (drift.USE, drift.NAMES, drift.PARKED, drift.ASIDE)
-    assert not [finding.text for finding in found if finding.kind in kinds]
+    assert not [finding.text for finding in drift.compare(books, {}) if finding.kind in kinds]
+    return books
 
 
-def check_holders() -> None:
+def check_holders(books: Books, waiters: Waiters) -> None:
     """A holder has one token. A lane is of shared gates only, and a gate that holds somebody back is one of its own."""
-    tokens = Counter(holder for holder, _ in Hold.objects.values_list("holder", "token").distinct())
-    tokens.subtract(_holders(Hold.objects.filter(token=0)))  # a rule that came later counts a run without a token
+    tokens = Counter(holder for holder, _ in {(hold.holder, hold.token) for hold in books.holds})
+    tokens.subtract({hold.holder for hold in books.holds if hold.token == 0})  # a rule that came later counts a run so
     assert all(count <= 1 for count in tokens.values()), "a holder holds under two tokens"
-    assert not LaneGate.objects.filter(gate__kind__in=rules.PRIVATE_KINDS).exists()
-    for waiter in Waiter.objects.exclude(held_by=None):
-        assert waiter.held_by_id in dict(map(tuple, json.loads(waiter.private)))
+    named = {gate_id for row in books.lanes for gate_id, _ in row.named}
+    assert not [gate_id for gate_id in named if books.gates[gate_id].gate.kind in rules.PRIVATE_KINDS]
+    for waiter in waiters.values():
+        if waiter.held_by_id is not None:
+            assert waiter.held_by_id in dict(map(tuple, json.loads(waiter.private)))
 
 
-def check_explanations() -> None:
+def check_explanations(waiters: Waiters) -> None:
     """Whoever stands in line is told of a shared gate without room, as the decision found; nobody waits for nothing."""
-    waiters = {waiter.holder: waiter for waiter in Waiter.objects.select_related("lane")}
     for holder, told in explain.waiting(list(waiters)).items():
         waiter, blocking = waiters[holder], told.explanation.blocking
         if waiter.held_by_id is None and not waiter.lane.dirty:
@@ -61,20 +81,19 @@ def check_explanations() -> None:
         assert {(check.gate.id, check.slots) for check in told.explanation.checks} == needs
 
 
-def check_limits() -> None:
+def check_limits(books: Books) -> None:
     """What has a limit has a gate. That it is the right one is for the audit to find."""
-    keys = set(Gate.objects.values_list("key", flat=True))
-    assert admission.RUNS in keys
-    assert keys >= {admission.workers_gate(queue).key for queue in Worker.objects.values_list("queue", flat=True)}
-    for pool in Pool.objects.select_related("gate"):
-        assert pool.gate.key == f"pool:{pool.name}"
+    keys = {gate_id: row.gate.key for gate_id, row in books.gates.items()}
+    queues = Worker.objects.values_list("queue", flat=True)
+    assert {*keys.values()} >= {admission.RUNS, *(admission.workers_gate(queue).key for queue in queues)}
+    for gate_id, name in Pool.objects.values_list("gate", "name"):
+        assert keys[gate_id] == f"pool:{name}"
 
 
-def check_runs() -> None:
+def check_runs(books: Books, waiters: Waiters) -> None:
     """Whoever waits waits for exactly what it needs; every state follows from those beside it."""
     rules_now, now = in_force.rules(), in_force.granularity()
-    waiters = {waiter.holder: waiter for waiter in Waiter.objects.select_related("lane")}
-    gates = {gate.pk: gate for gate in Gate.objects.all()}
+    gates = {gate_id: row.gate.key for gate_id, row in books.gates.items()}
     tags: dict[int, dict[str, str]] = defaultdict(dict)
     for run_id, tag, value in RunTag.objects.values_list("run", "key", "value"):
         tags[run_id][tag] = value
@@ -91,7 +110,7 @@ def check_runs() -> None:
             needs = {need.gate.key: need.slots for need in wanted.needs}
             waiter = waiters[f"run:{run.pk}"]
             assert _needed(waiter, gates) == needs, f"run {run.pk} waits for {_needed(waiter, gates)}, not {needs}"
-            looks_at = {frozenset(gates[gate].key for gate in group) for group in json.loads(waiter.lane.prospects)}
+            looks_at = {frozenset(gates[gate] for gate in group) for group in json.loads(waiter.lane.prospects)}
             assert looks_at == {frozenset(spec.key for spec in group) for group in wanted.prospects}
             assert {op.state for op in ops[run.pk]} == {states.PENDING}
         if run.over:
@@ -111,7 +130,7 @@ def _check_op(
     plan: graph.Plan,
     fellows: Sequence[Op],
     waiter: Waiter | None,
-    gates: dict[int, Gate],
+    gates: Mapping[int, str],
 ) -> None:
     if op.reused_from is not None:
         assert op.state == states.SUCCESS, f"{op} is reused, not run"
@@ -144,9 +163,5 @@ def _check_op(
         assert op.attempt == 0, f"{op} is {op.state} after {op.attempt} attempts"
 
 
-def _needed(waiter: Waiter, gates: dict[int, Gate]) -> dict[str, int]:
-    return {gates[gate_id].key: slots for gate_id, slots in json.loads(waiter.lane.needs) + json.loads(waiter.private)}
-
-
-def _holders(found: Iterable[Hold | Waiter]) -> set[str]:
-    return {row.holder for row in found}
+def _needed(waiter: Waiter, gates: Mapping[int, str]) -> dict[str, int]:
+    return {gates[gate_id]: slots for gate_id, slots in json.loads(waiter.lane.needs) + json.loads(waiter.private)}

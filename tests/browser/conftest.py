@@ -7,10 +7,23 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
 from tests import servers
 from tests.deployments import Deployment
+
+LIMITS = """
+concurrency:
+  runs:
+    max_concurrent_runs: 10
+    tag_concurrency_limits: []
+    block_op_concurrency_limited_runs: {enabled: true}
+  pools:
+    default_limit: null
+    granularity: op
+    op_granularity_run_buffer: 0
+    limits: {database: 1, api: 3}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -26,33 +39,51 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     return {**browser_type_launch_args, "executable_path": path, "args": [*more, *quiet]}
 
 
-@pytest.fixture(scope="module")
-def sluice() -> Iterator[Deployment]:
-    """A deployment without the demo, with four workers and pools `database` at 1 and `api` at 3."""
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Deployment]:
+    """A deployment without the demo, with four workers, for all stories that need nothing else."""
     deployment = Deployment("--no-demo", "--workers", "4").wait_until_up()
-    deployment.manage("concurrency", "set", "database", "1")
-    deployment.manage("concurrency", "set", "api", "3")
     yield deployment
     deployment.stop()
     shutil.rmtree(deployment.folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def sluice(shared: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """It, as if nobody had set anything but pools `database` at 1 and `api` at 3."""
+    file = tmp_path_factory.mktemp("limits") / "controlplane.yaml"
+    file.write_text(LIMITS)
+    shared.manage("concurrency", "apply", str(file), "--prune")
+    return shared
+
+
+@pytest.fixture(scope="session")
+def signed_in() -> dict[str, StorageState]:
+    """What a browser keeps after signing in, by address: to make a link takes a second."""
+    return {}
+
+
 @pytest.fixture
-def sign_in(browser: Browser, sluice: Deployment) -> Iterator[Callable[..., Page]]:
+def sign_in(browser: Browser, sluice: Deployment, signed_in: dict[str, StorageState]) -> Iterator[Callable[..., Page]]:
     """Opens a page of a new reader who has signed in; fails the test if the console had an error to tell."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def open_page(**options) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        kept = {"storage_state": signed_in[sluice.url]} if sluice.url in signed_in else {}
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **kept, **options})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        if kept:
+            page.goto(f"{sluice.url}/")
+            return page
         page.goto(sluice.login_link())
         page.get_by_role("button", name="Sign in as admin").click()
         page.wait_for_url(f"{sluice.url}/")
+        signed_in[sluice.url] = context.storage_state()
         return page
 
     yield open_page

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -549,6 +550,7 @@ def test_wait_shows_progress_on_a_terminal_and_ctrl_c_leaves_the_run_alone(datab
         stderr=theirs,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     )
     os.close(theirs)
     try:

@@ -54,8 +54,7 @@ def test_in_between_it_counts_and_limits_nothing(small_steps):
     run_limits.set_maximum(4, ADA)
     assert in_progress() == 4  # whichever lane they waited in
     assert in_use(f"rule:{rule.pk}") == 4
-    check_audit()
-    check_limits()
+    check_limits(check_audit())
     assert small_steps() >= 1
     rule.refresh_from_db()
     assert rule.phase == "force"
