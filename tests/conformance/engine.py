@@ -10,15 +10,16 @@ from django.db.models import F
 
 from pools import claims, explain, sizing
 from pools.limits import InvalidLimit
-from pools.models import Change, Gate, Hold, PoolSettings, Waiter
+from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
 from pools.reasons import Explanation
 from runs import granularity, launch, recover, retry, run_limits, states, tag_limits, transitions, workforce
 from runs.definitions import DefinitionError
-from runs.models import Op, Run, TagRule, Worker
+from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.verdict import Verdict
 from tests import builders
 from tests.builders import ADA
 from tests.conformance import story
+from tests.conformance.editors import Subject
 from tests.conformance.model import POOL_CHECK, RESERVE_AFTER
 from tests.conformance.story import JobText, Seen
 
@@ -31,6 +32,7 @@ REFUSALS = (
     granularity.InvalidGranularity,
     granularity.WouldDeadlock,
     sizing.NoSuchPool,
+    sizing.Conflict,
 )
 
 
@@ -40,6 +42,7 @@ class Engine:
     def __init__(self) -> None:
         self.runs: dict[str, int] = {}
         self.jobs: dict[str, JobText] = {}
+        self.versions: dict[tuple[str, Subject], int] = {}  # that people have seen
         PoolSettings.objects.update(check_at_queue=True)  # as migrations leave it
 
     # --- runs -----------------------------------------------------------------------------------------
@@ -101,21 +104,21 @@ class Engine:
 
     # --- limits ---------------------------------------------------------------------------------------
 
-    def set_maximum(self, maximum: object) -> None:
-        run_limits.set_maximum(maximum, ADA)
+    def set_maximum(self, maximum: object, version: int | None = None) -> None:
+        run_limits.set_maximum(maximum, ADA, version)
 
-    def set_rule(self, rule: story.TagRule, limit: object) -> None:
-        run_limits.set_rule(tag_limits.parse_one(rule.entry(limit)), ADA)
+    def set_rule(self, rule: story.TagRule, limit: object, version: int | None = None) -> None:
+        run_limits.set_rule(tag_limits.parse_one(rule.entry(limit)), ADA, version)
 
     def drop_rule(self, rule: story.TagRule) -> None:
         found = TagRule.objects.get(key=rule.key, value=rule.value, per_value=rule.each)
         run_limits.delete_rule(found.pk, ADA)
 
-    def set_pool(self, pool: str, limit: object) -> None:
-        sizing.set_limit(pool, limit, ADA)
+    def set_pool(self, pool: str, limit: object, version: int | None = None) -> None:
+        sizing.set_limit(pool, limit, ADA, version)
 
-    def set_default_limit(self, limit: object) -> None:
-        sizing.set_default_limit(limit, ADA)
+    def set_default_limit(self, limit: object, version: int | None = None) -> None:
+        sizing.set_default_limit(limit, ADA, version)
 
     def pause(self, pool: str) -> None:
         sizing.pause(pool, ADA)
@@ -154,6 +157,22 @@ class Engine:
         Run.objects.update(queued_at=F("queued_at") - earlier)
         claims.reserve(RESERVE_AFTER)
 
+    # --- two people at once ---------------------------------------------------------------------------
+
+    def looks_at(self, who: str, subject: Subject) -> None:
+        self.versions[who, subject] = self._row(*subject).version
+
+    def sets(self, who: str, subject: Subject, value: object) -> None:
+        getattr(self, subject[0])(*subject[1:], value, version=self.versions[who, subject])
+
+    def _row(self, verb: str, name: Any = None) -> Any:
+        """What people see of it."""
+        if verb == "set_rule":
+            return TagRule.objects.get(key=name.key, value=name.value, per_value=name.each)
+        if verb == "set_pool":
+            return Pool.objects.get(name=name)
+        return (RunQueue if verb == "set_maximum" else PoolSettings).objects.get()
+
     # --- what is seen ---------------------------------------------------------------------------------
 
     def refuses(self, verb: str, arguments: tuple[Any, ...]) -> None:
@@ -176,6 +195,12 @@ class Engine:
         used = Gate.objects.exclude(in_use=0).values_list("kind", "key", "label", "in_use")
         in_use = {self._gate(kind, key, label): slots for kind, key, label, slots in used}
         return Seen(dict(found.values()), waiting, in_use)
+
+    def place(self, name: str, gate: str) -> int:
+        holder = f"op:{self.op(name).pk}" if "." in name else f"run:{self.runs[name]}"
+        one = explain.waiting([holder])[holder]
+        gates = {self._gate(c.gate.kind, c.gate.key, c.gate.label): c.gate.id for c in one.explanation.checks}
+        return explain.standing(one, gates[gate]).place
 
     def _missing(self, explanation: Explanation) -> frozenset[str]:
         """What a candidate waits for, in the words of the scenarios."""

@@ -14,6 +14,8 @@ Every line that is not indented is an event:
     pool POOL N            default limit N|none  pause POOL   resume POOL   delete POOL
     granularity POOL|default op|run|default      buffer N     check on|off|as installed
     workers [QUEUE] N      time passes N
+    WHO looks at WHAT      and sees it as it is; WHAT: pool POOL, rule RULE, runs at most, default limit
+    WHO sets WHAT N        as it was seen; refused if somebody else has set something else since
     refused EVENT          the verb says no, and nothing has changed
 
 RULE is key=value, key, or each key. OP is `a b c [on POOL[*N] + POOL...] [after KEY...] [priority N] [key=value]
@@ -28,6 +30,7 @@ does not run, wait, or retry. A line that is not there says nothing.
     ended r success, s canceled         runs that are over
     op r.a skipped, r.b failure         states of ops
     use pool database 2, runs 1         slots in use
+    place r.c: 2 at pool database; s: 1 at runs      in the line of a gate: of those for whom it has no room
 
 A scenario begins with 20 workers of queue default, the pool check off, and what a new deployment has.
 """
@@ -70,6 +73,7 @@ class Expected:
     retries: set[str] | None = None
     states: dict[str, str] = field(default_factory=dict)
     in_use: dict[str, int] = field(default_factory=dict)
+    places: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass
@@ -157,6 +161,9 @@ def _parsed(line: str, jobs: dict[str, JobText]) -> tuple[Any, ...]:
     what = " ".join(rest)
     if "." in first and what in ("starts", "ends", "fails", "stops", "dies", "is given back", "loses its lease"):
         return (what.replace(" ", "_"), first)
+    if rest and rest[0] in ("looks", "sets"):
+        *what, value = _parsed(f"{' '.join(rest[2:])} 0" if rest[0] == "looks" else " ".join(rest[1:]), jobs)
+        return ("looks_at", first, tuple(what)) if rest[0] == "looks" else ("sets", first, tuple(what), value)
     if line == "retries are due":
         return ("retries_are_due",)
     if first == "launch":
@@ -271,6 +278,11 @@ def _expect(expected: Expected, line: str) -> None:
         for text in rest.split(","):
             gate, _, slots = text.strip().rpartition(" ")
             expected.in_use[gate] = int(slots)
+    elif word == "place":
+        for text in rest.split(";"):
+            name, _, where = text.strip().partition(": ")
+            number, _, gate = where.partition(" at ")
+            expected.places[name, gate] = int(number)
     else:
         raise NotUnderstood("no such expectation")
 

@@ -7,8 +7,10 @@ told who asks, who leaves the line, who gives slots back and that limits changed
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from tests.conformance.candidates import HOLDS, PRIORITY, UNFINISHED, Candidate, Op, Run, place
+from tests.conformance.editors import Editors, Subject
 from tests.conformance.story import JobText, Seen, TagRule
 
 
@@ -30,6 +32,7 @@ class Lives:
         self.granularities: dict[str, str] = {}
         self.checks_pools = True
         self.buffer = 0
+        self.editors = Editors()
 
     # --- what a subclass is told, and what it is asked ----------------------------------------------
 
@@ -296,6 +299,41 @@ class Lives:
         self.limits_changed()
         self.decide()
 
+    # --- two people at once ---------------------------------------------------------------------------
+
+    def looks_at(self, who: str, subject: Subject) -> None:
+        self.editors.look(who, subject)
+
+    def sets(self, who: str, subject: Subject, value: Any) -> None:
+        """Somebody sets what they have looked at."""
+        assert not self._comes_second(who, subject, value), f"{who} was to be told of another change"
+        getattr(self, subject[0])(*subject[1:], value)
+
+    def refuses(self, verb: str, arguments: tuple[Any, ...]) -> None:
+        """Nothing happens; of two people the second is refused, of whom nobody else knows."""
+        if verb == "sets":
+            assert self._comes_second(*arguments), f"{arguments[0]} is refused for nothing"
+
+    def _comes_second(self, who: str, subject: Subject, value: Any) -> bool:
+        """Whether another change came since they looked, unless it set the same."""
+        return self.editors.was_changed_since(who, subject) and self._everything_set().get(subject, (None,))[0] != value
+
+    def _everything_set(self) -> dict[Subject, tuple[Any, ...]]:
+        """The value of everything that people set, and what is set beside it, on the same page."""
+        of_pools = {*self.limits, *self.granularities, *self.paused}
+        beside = (self.default_granularity, self.buffer, self.checks_pools)
+        return {
+            ("set_maximum",): (-1 if self.maximum is None else self.maximum,),
+            ("set_default_limit",): (self.default_limit, *beside),
+            **{("set_rule", rule): (limit,) for rule, limit in self.rules.items()},
+            **{
+                ("set_pool", pool): (self.limits.get(pool), self.granularities.get(pool), pool in self.paused)
+                for pool in of_pools
+            },
+        }
+
+    # --- time -----------------------------------------------------------------------------------------
+
     def time_passes(self, seconds: int) -> None:
         """Nothing happens but that the clock looks who was overtaken for too long."""
         self.now += 1
@@ -305,5 +343,6 @@ class Lives:
 
     def _changed(self) -> None:
         self.now += 1
+        self.editors.now_set(self._everything_set())
         self.limits_changed()
         self.decide()

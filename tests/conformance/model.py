@@ -40,6 +40,10 @@ class Model(Lives):
         waiting = {candidate.name: frozenset(self.refused_by(candidate)) for candidate in self.line()}
         return Seen(self.states(), waiting, self.in_use())
 
+    def place(self, name: str, gate: str) -> int:
+        """The place of a candidate in the line of a gate: among those whom it has no room for."""
+        return [candidate.name for candidate in self.line() if gate in self.refused_by(candidate)].index(name) + 1
+
     def line(self) -> list[Candidate]:
         """Everybody who waits, in order."""
         everybody = (*self.runs.values(), *self.ops.values())

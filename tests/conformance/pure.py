@@ -166,6 +166,11 @@ class Pure(Lives):
         waiting = {self._find(holder).name: self._missing(holder) for holder in self.board.waiting}
         return Seen(self.states(), waiting, {name: slots for name, slots in self.board.in_use.items() if slots})
 
+    def place(self, name: str, gate: str) -> int:
+        line = sorted(self.board.waiting.values(), key=lambda candidate: candidate.place)
+        names = [self._find(one.holder).name for one in line if gate in self._missing(one.holder)]
+        return names.index(name) + 1
+
     def _missing(self, holder: str) -> frozenset[str]:
         candidate = self.board.waiting[holder]
         lane = self.board.lane(candidate)

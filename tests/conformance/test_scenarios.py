@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance import language
 from tests.conformance.engine import Engine
-from tests.conformance.language import Expected, Scenario, Step
+from tests.conformance.language import Scenario, Step
 from tests.conformance.model import Model
 from tests.conformance.pure import Pure
 from tests.conformance.story import Seen
@@ -26,7 +26,7 @@ def test_the_model_sees_what_is_written(scenario, agreed):
     model = Model()
     for step in scenario.steps:
         _carry_out(model, step)
-        _compare(step, model.seen())
+        _compare(step, model)
     agreed("the model", len(scenario.steps))
 
 
@@ -37,9 +37,7 @@ def test_the_decision_agrees(scenario, agreed):
     for step in scenario.steps:
         _carry_out(model, step)
         _carry_out(pure, step)
-        seen = pure.seen()
-        _compare(step, seen)
-        assert seen == model.seen(), step.where
+        assert _compare(step, pure) == model.seen(), step.where
     agreed("the decision", len(scenario.steps))
 
 
@@ -53,9 +51,7 @@ def test_the_engine_agrees(scenario, empty_database, agreed, request):
     for step in scenario.steps:
         _carry_out(model, step)
         _carry_out(engine, step)
-        seen = engine.seen()
-        _compare(step, seen)
-        assert seen == model.seen(), step.where
+        assert _compare(step, engine) == model.seen(), step.where
     check_engine()
     agreed(DATABASE, len(scenario.steps))
 
@@ -73,15 +69,15 @@ def _skip_what_is_not_built(scenario: Scenario) -> None:
 
 def _carry_out(world: Any, step: Step) -> None:
     event = step.event
-    if not event.refused:
-        getattr(world, event.verb)(*event.arguments)
-    elif hasattr(world, "refuses"):
+    if event.refused:
         world.refuses(event.verb, event.arguments)
+    else:
+        getattr(world, event.verb)(*event.arguments)
 
 
-def _compare(step: Step, seen: Seen) -> None:
-    """What is written about a step, and nothing else, is what was seen."""
-    expected: Expected = step.expected
+def _compare(step: Step, world: Any) -> Seen:
+    """What is written about a step, and nothing else, is what is seen. Returns that."""
+    expected, seen = step.expected, world.seen()
     about = f"{step.where}: after {step.event.text!r}"
     if expected.runs is not None:
         assert seen.ops_in("admitted", "running") == expected.runs, f"{about}: who runs"
@@ -93,3 +89,6 @@ def _compare(step: Step, seen: Seen) -> None:
         assert seen.states[name] == state, f"{about}: {name}"
     for gate, slots in expected.in_use.items():
         assert seen.in_use.get(gate, 0) == slots, f"{about}: in use at {gate}"
+    for (name, gate), place in expected.places.items():
+        assert world.place(name, gate) == place, f"{about}: the place of {name} at {gate}"
+    return seen
