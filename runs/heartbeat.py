@@ -142,10 +142,14 @@ class Heartbeat:
 
         If it can't be done now, whatever comes after it is done all the same.
         """
+        self.end_leftovers(op)
+        self._patiently(lambda: transitions.op_died(op.pk, op.token or 0, reason, cause))
+
+    def end_leftovers(self, op: Op) -> None:
+        """Kill what the process of a dead op started. It may take a moment: the living are renewed first."""
         self._patiently(self.renew_if_due)
         if op.pid:
             processes.kill_group_left_by(op.pid)
-        self._patiently(lambda: transitions.op_died(op.pk, op.token or 0, reason, cause))
 
     def running(self) -> list[Op]:
         ids = [child.worker_id for child in self._children.values()]

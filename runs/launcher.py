@@ -27,7 +27,6 @@ from runs.heartbeat import URGENT, Child, Heartbeat
 from runs.models import Op
 from runs.parentage import die_with, here
 from runs.signals import WakeUps
-from runs.verdict import LOST
 from runs.worker import Slate
 
 log = logging.getLogger(__name__)
@@ -130,10 +129,10 @@ class Launcher:
             self._vacancies.append((time.monotonic() + self._next_pause(child), child.queue))
 
     def _bury(self, worker_ids: list[int], reason: str) -> None:
-        """Count dead workers out, then fail what they ran: the gate narrows before the slots are free."""
-        workforce.dismiss(worker_ids)
+        """Count dead workers out, and fail what they ran once what that started is gone too."""
         for op in Op.objects.filter(state=states.RUNNING, worker_id__in=worker_ids):
-            self.ops.fail(op, reason, LOST)
+            self.ops.end_leftovers(op)
+        workforce.bury(worker_ids, reason)
 
     def _deaths(self) -> list[tuple[Child, str]]:
         """The workers that have ended since the last call, and how."""

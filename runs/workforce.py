@@ -66,10 +66,22 @@ def _lives(worker: Worker) -> bool:
 def dismiss(worker_ids: Sequence[int]) -> None:
     """Count these workers as gone. Ops on their way to workers that are not there return to their place."""
     with claims.desk() as desk:
-        gone = Worker.objects.filter(pk__in=worker_ids)
-        queues = set(gone.values_list("queue", flat=True))
-        gone.delete()
-        recount(desk, queues)
+        _count_out(desk, worker_ids)
+
+
+def bury(worker_ids: Sequence[int], reason: str) -> None:
+    """Count dead workers out and fail what they ran, whose processes are gone. In one transaction: if its caller dies,
+    the next who looks finds the workers and their ops as they were."""
+    with claims.desk() as desk:
+        transitions.ops_lost_workers(desk, worker_ids, reason)
+        _count_out(desk, worker_ids)
+
+
+def _count_out(desk: claims.Desk, worker_ids: Sequence[int]) -> None:
+    gone = Worker.objects.filter(pk__in=worker_ids)
+    queues = set(gone.values_list("queue", flat=True))
+    gone.delete()
+    recount(desk, queues)
 
 
 def renew(worker_ids: Collection[int]) -> int:

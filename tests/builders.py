@@ -137,10 +137,10 @@ def in_state(state: str, run: Run | None = None) -> list[Op]:
 # --- what happens to them ---------------------------------------------------------------------------
 
 
-def start(op_row: Op) -> Attempt:
+def start(op_row: Op, worker: Worker | None = None) -> Attempt:
     """A worker starts an admitted op."""
     op_row.refresh_from_db()
-    attempt = transitions.start(op_row.pk, op_row.token or 0, None, 4711)
+    attempt = transitions.start(op_row.pk, op_row.token or 0, worker.pk if worker else None, 4711)
     assert attempt is not None, f"{op_row} did not start: it is {op_row.state}"
     op_row.refresh_from_db()
     return attempt

@@ -7,7 +7,7 @@ lock comes before any row; after it come holds, then ops. `start` needs no desk:
 
 from runs.transitions import mending
 from runs.transitions.canceling import cancel_run, cancel_runs, stop_overdue
-from runs.transitions.ending import complete, give_back, op_died, op_expired
+from runs.transitions.ending import complete, give_back, op_died, op_expired, ops_lost_workers
 from runs.transitions.giving_up import give_up, op_waited_too_long, run_waited_too_long
 from runs.transitions.line import ask_for_start, op_holder, return_admitted, run_holder, set_priority
 from runs.transitions.retrying import retry_due, retry_now
@@ -26,6 +26,7 @@ __all__ = [  # noqa: RUF022  in life order
     "complete",
     "give_back",
     "op_died",
+    "ops_lost_workers",
     "op_expired",
     "note_late",
     "op_waited_too_long",

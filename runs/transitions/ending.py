@@ -81,11 +81,25 @@ def op_died(op_id: int, token: int, reason: str, cause: str = CRASHED) -> bool:
     at once, from its place in line. Then its retry policy applies, as it does when we killed it for its `cause`.
     """
     with claims.desk() as desk:
-        op = _running(op_id, token)
-        if op is None:
-            return False
-        desk.release(op.holder, token)
-        _end_attempt(desk, op, token, _verdict_on_lost(op, reason, cause))
+        return _died(desk, op_id, token, reason, cause)
+
+
+def ops_lost_workers(desk: Desk, worker_ids: Sequence[int], reason: str) -> None:
+    """These workers are dead, and so is whatever they ran: those attempts failed with `reason`."""
+    found = rows(
+        f"SELECT id, token FROM runs_op WHERE state = 'running' AND worker_id IN ({marks(worker_ids)}) ORDER BY id",
+        worker_ids,
+    )
+    for op_id, token in found:
+        _died(desk, op_id, token, reason, LOST)
+
+
+def _died(desk: Desk, op_id: int, token: int, reason: str, cause: str) -> bool:
+    op = _running(op_id, token)
+    if op is None:
+        return False
+    desk.release(op.holder, token)
+    _end_attempt(desk, op, token, _verdict_on_lost(op, reason, cause))
     return True
 
 

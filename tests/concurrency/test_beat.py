@@ -76,7 +76,7 @@ def test_a_dead_worker_that_can_not_be_counted_out_costs_the_living_no_lease(
         raise OperationalError("canceling statement due to lock timeout")
 
     with monkeypatch.context() as patched:
-        patched.setattr(workforce, "dismiss", fails)
+        patched.setattr(workforce, "bury", fails)
         launcher._look_after_all()
     assert seen[0] > claims.clock_time() + 3 * SOON, "the burial came first"
     launcher._look_after_all()

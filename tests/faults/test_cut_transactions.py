@@ -105,6 +105,13 @@ def lost_op() -> Op:
     return running
 
 
+def op_of_a_worker() -> Op:
+    (worker,) = workers(1)
+    waiting = the_op(started_run())
+    start(waiting, worker)
+    return waiting
+
+
 def failed_once() -> Op:
     running = running_op(op("only", pool="shared", retry=RetryPolicy(max_retries=2, delay=60)))
     fail(running, retry_in=60)
@@ -278,6 +285,11 @@ VERBS = {
         admitted_op,
         lambda _: workforce.dismiss(list(Worker.objects.values_list("id", flat=True))),
         lambda it: is_now(it, "ready") and Gate.objects.get(key="workers:default").limit == 0,
+    ),
+    "bury workers": Verb(
+        op_of_a_worker,
+        lambda _: workforce.bury(list(Worker.objects.values_list("id", flat=True)), "lost its worker"),
+        lambda it: is_now(it, "failure") and Gate.objects.get(key="workers:default").limit == 0,
     ),
 }
 

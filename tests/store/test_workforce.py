@@ -146,15 +146,23 @@ def test_workers_whose_launcher_is_silent_are_counted_out():
     assert state_of(run) == A
 
 
-def test_the_gate_narrows_before_the_slots_of_a_dead_workers_op_are_free():
-    born = workers(1)
+def test_a_dead_worker_is_counted_out_and_its_op_fails_in_one_transaction():
+    (dead,) = workers(1)
     run = started_run(job(op("a"), op("b")))
-    start(the_op(run, "a"))
-    workforce.dismiss([born[0].pk])
+    start(the_op(run, "a"), dead)
+    workforce.bury([dead.pk], "lost its worker")
     check_engine()
-    dead = the_op(run, "a")
-    transitions.op_died(dead.pk, dead.token, "lost its worker")
-    assert state_of(run, "b") == R  # the dead worker takes nothing
+    assert states_of(run) == {"a": "failure", "b": R}  # the dead worker takes nothing
+    assert the_op(run, "a").error == "lost its worker"
+    assert alive() == 0
+
+
+def test_an_op_that_ended_before_its_worker_died_keeps_its_verdict():
+    (dead,) = workers(1)
+    run = started_run()
+    carry_out(the_op(run))
+    workforce.bury([dead.pk], "lost its worker")
+    assert state_of(run) == "success"
 
 
 def test_the_clock_counts_out_the_workers_of_a_host_that_is_lost(settings):
