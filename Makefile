@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 PORT ?= 8000
 WORKERS ?= 4
 
-.PHONY: up test lint bench-quick chaos clean
+.PHONY: up test lint bench-quick chaos screenshots clean
 
 up: $(VENV)/.runs
 	@$(RUN) manage.py up --port $(PORT) --workers $(WORKERS) $(UP)
@@ -45,5 +45,9 @@ chaos: $(VENV)/.tests
 	@$(RUN) -m tests.chaos --minutes $(MINUTES) --database sqlite $(CHAOS)
 	@$(RUN) -m tests.chaos --minutes $(MINUTES) --database postgres $(CHAOS)
 
+# Every page in light, dark and on a phone, in screenshots/; a few of them for the README and docs.
+screenshots: $(VENV)/.tests
+	@$(RUN) -m tests.screenshots screenshots
+
 clean:
-	rm -rf $(VENV) data bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) data bench-results screenshots .pytest_cache .mypy_cache .ruff_cache .hypothesis

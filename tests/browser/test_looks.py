@@ -1,24 +1,12 @@
-"""The pages on a phone, in the dark, and by keyboard."""
+"""The pages in the dark, and by keyboard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.deployments import Deployment
-
-PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/pools/database/", "/launch/?select=asset_a"]
-PAGES += ["/changes/", "/changes/1/", "/settings/", "/audit/", "/search/?q=a"]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_scrolls_sideways_on_a_phone(sign_in: Callable[..., Page], sluice: Deployment, scheme: str) -> None:
-    page = sign_in(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    for where in PAGES:
-        page.goto(sluice.url + where)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, where
 
 
 def test_the_theme_is_kept(sign_in: Callable[..., Page], sluice: Deployment) -> None:

@@ -101,6 +101,12 @@ def test_a_run_says_where_its_time_went(operator: Client, busy: Run) -> None:
     assert "All its ops together" not in panel
 
 
+def test_a_page_goes_over_the_wire_compressed(operator: Client, busy: Run) -> None:
+    plain, small = operator.get("/"), operator.get("/", headers={"accept-encoding": "gzip, br"})
+    assert small["Content-Encoding"] == "gzip"
+    assert len(small.content) < len(plain.content) / 3
+
+
 def test_an_unknown_address_is_said_in_plain_words(operator: Client) -> None:
     for page in (
         "/nowhere/",

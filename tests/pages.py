@@ -1,0 +1,39 @@
+"""An example of every page: what the tests of looks go through. A new address needs a line here (see tests/house).
+
+`{run}`, `{op}` and the like stand for what the deployment that stands still has (tests/screenshots/scene.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: dict[str, list[str]] = {
+    "overview": ["/"],
+    "runs": ["/runs/", "/runs/?state=failure", "/runs/?tag=team%3Dnobody"],
+    "runs-cancel": ["/runs/cancel/?state=queued"],
+    "run": ["/runs/{run}/", "/runs/{failed}/", "/runs/{queued}/"],
+    "op": ["/runs/{run}/ops/load_sessions/", "/runs/{failed}/ops/charge_invoices/"],
+    "run-again": ["/runs/{failed}/again/"],
+    "queue": ["/queue/"],
+    "limits": ["/queue/limits/"],
+    "jobs": ["/jobs/"],
+    "launch": ["/jobs/daily_marts/launch/"],
+    "launch-assets": ["/launch/?select=customers&select=clicks"],
+    "pools": ["/pools/"],
+    "pool": ["/pools/warehouse/", "/pools/embeddings/"],
+    "changes": ["/changes/"],
+    "change": ["/changes/{change}/"],
+    "audit": ["/audit/"],
+    "finding": ["/audit/findings/{finding}/"],
+    "settings": ["/settings/"],
+    "search": ["/search/", "/search/?q=load", "/search/?q=nothing-like-it"],
+    "login": ["/login/"],
+    "login-link": ["{link}"],
+}
+
+NO_PAGES = {"live": "the stream"}
+
+
+def addresses(names: Mapping[str, str]) -> list[str]:
+    """All examples, of a deployment that has these names."""
+    return [where.format(**names) for examples in EXAMPLES.values() for where in examples]

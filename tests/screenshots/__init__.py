@@ -1,0 +1,1 @@
+"""A deployment that stands still, to be looked at and photographed."""
