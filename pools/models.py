@@ -1,5 +1,5 @@
 """The rows behind every limit: what people edit (Pool, PoolSettings), what the engine keeps (Gate, Lane,
-Waiter, Hold), who changed what (Change), and what audits found (Audit, Repair).
+Waiter, Hold), who changed what (Change), how it stood over time (Sample), and what audits found (Audit, Repair).
 
 Rows of the engine are written only by `claims.py`; `sizing.py` writes what people edit.
 """
@@ -266,6 +266,38 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.field}: {self.before} -> {self.after}"
+
+
+class Sample(models.Model):
+    """The most that was in use and that waited in a stretch of time, and what those admitted in it had waited."""
+
+    subject = models.CharField(max_length=300)  # "pool:database", "runs", "ops", "slots": see runs.sampling
+    step = models.IntegerField()  # how long it was, in seconds
+    at = models.BigIntegerField()  # when it began, in seconds since 1970: a multiple of the step
+    in_use = models.BigIntegerField()
+    limit = models.BigIntegerField(null=True)  # the last in force; None: without
+    waiting = models.BigIntegerField()
+    waits = models.TextField(blank=True)  # see pools.samples.histogram
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["step", "at", "subject"], name="a_subject_is_sampled_once_a_step")
+        ]
+        indexes = [models.Index(fields=["subject", "step", "at"], name="the_history_of_a_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.at}"
+
+
+class Sampled(models.Model):
+    """How far the samples of a step have come, and up to which Wait."""
+
+    step = models.IntegerField(primary_key=True)
+    upto = models.BigIntegerField()
+    wait = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"samples of {self.step} s up to {self.upto}"
 
 
 class Audit(models.Model):

@@ -23,7 +23,7 @@ _LINE = (
     "SELECT count(*) FROM (SELECT 1 FROM pools_lanegate lg JOIN pools_waiter w ON w.lane_id = lg.lane_id"
     " WHERE lg.gate_id = pools_gate.id AND w.held_by_id IS NULL"
     ' AND (pools_gate.paused OR pools_gate.in_use + lg.slots > pools_gate."limit")'
-    f" LIMIT {COUNT_TO + 1}) AS line"
+    " LIMIT %s) AS line"
 )
 
 
@@ -104,7 +104,7 @@ def _with_line(gates: QuerySet[Gate]) -> QuerySet[Gate]:
     )
     granularity = PoolSettings.objects.values("granularity")[:1]
     return gates.select_related("pool").annotate(
-        line=RawSQL(_LINE, []), oldest=Subquery(oldest), granularity=Subquery(granularity)
+        line=RawSQL(_LINE, [COUNT_TO + 1]), oldest=Subquery(oldest), granularity=Subquery(granularity)
     )
 
 
@@ -184,9 +184,14 @@ class CountOf(Subquery):
     output_field = IntegerField()
 
 
-def gates(*kinds: str) -> list[Gate]:
-    """The gates of some kinds, each with its `line`: how many it has no room for, up to COUNT_TO + 1."""
-    return list(Gate.objects.filter(kind__in=kinds).annotate(line=RawSQL(_LINE, [])).order_by("key"))
+def gates(*kinds: str, most: int = COUNT_TO) -> list[Gate]:
+    """The gates of some kinds, each with its `line`: how many it has no room for, up to `most` + 1."""
+    return list(Gate.objects.filter(kind__in=kinds).annotate(line=RawSQL(_LINE, [most + 1])).order_by("key"))
+
+
+def use(*kinds: str) -> list[tuple[str, str, int, int | None]]:
+    """What is in use of the gates of some kinds: (kind, label, in use, limit) each. No lines are counted."""
+    return list(Gate.objects.filter(kind__in=kinds).values_list("kind", "label", "in_use", "limit"))
 
 
 def holds(gate_key: str, most: int = 200) -> list[Hold]:

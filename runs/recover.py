@@ -1,5 +1,6 @@
 """One pass of the clock: leases that ran out, retries that are due, tickets that were lost, lanes left to look at,
-queued runs left to move, what waited or took for too long, reservations for who was overtaken; and an audit at times.
+queued runs left to move, what waited or took for too long, reservations for who was overtaken; samples for the charts,
+and an audit at times.
 
 Nothing depends on its being quick: a freed slot is given on in the transaction that frees it. The pass
 catches what no event tells of. Several clocks at once do no harm: each finding is acted on by a guarded
@@ -19,9 +20,10 @@ from django.conf import settings
 
 from pools import claims
 from pools.claims import Grant
-from runs import bulk_cancel, reexecution, relining, retention, states, tickets, transitions, workforce
+from runs import bulk_cancel, reexecution, relining, retention, sampling, states, tickets, transitions, workforce
 from runs.audit.rounds import Rounds
 from runs.models import Op
+from runs.sampling import Sampler
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Clock:
         self._swept = 0.0
         self._reserved = 0.0
         self._rounds = Rounds()
+        self._sampler = Sampler()
 
     def one_pass(self) -> Findings:
         """Look for what no event tells of, and see to it: what others wait for first, what takes long for a moment."""
@@ -81,7 +84,9 @@ class Clock:
         if self._last_look - self._swept > SWEEP_EVERY:
             _safely(claims.sweep, 0)
             _safely(lambda: retention.prune(_for(A_MOMENT)), None)
+            _safely(lambda: sampling.prune(_for(A_MOMENT)), 0)
             self._swept = self._last_look
+        _safely(lambda: self._sampler.look(_for(A_MOMENT)), False)
         _safely(self._rounds.step, False)
         return found
 

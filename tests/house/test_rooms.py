@@ -17,6 +17,7 @@ PLAIN = (
     "pools/audit/drift.py",
     "pools/rules.py",
     "pools/limits.py",
+    "pools/samples/histogram.py",
     "runs/admission.py",
     "runs/audit/drift.py",
     "runs/context.py",
