@@ -43,6 +43,7 @@ try:
     KEEP_PROCESS_OPS = env.int("KEEP_PROCESS_OPS", 20, validate=validate.Range(min=1, max=1_000_000))
     KEEP_PROCESS_SECONDS = env.float("KEEP_PROCESS_SECONDS", 2.0, validate=validate.Range(min=0, max=3600))
     CRASH_RETRIES = env.int("CRASH_RETRIES", 1, validate=validate.Range(min=0, max=100))
+    LIVE = env.str("LIVE", "sse", validate=validate.OneOf(("sse", "poll", "off")))
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from error

@@ -65,6 +65,7 @@ urlpatterns = [
     path("settings/rules/", settings.add_rule, name="settings-rules"),
     path("search/", search.show, name="search"),
     path("live/", stream.live_stream, name="live"),
+    path("live/blocks/", stream.blocks, name="live-blocks"),
     path("login/", LoginView.as_view(template_name="sign_in/password.html"), name="login"),
     path("login/<str:uid>/<str:token>/", sign_in.by_link, name="login-link"),
     path("logout/", LogoutView.as_view(), name="logout"),

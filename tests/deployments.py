@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 class Deployment:
     """`manage.py up` in a process of its own."""
 
-    def __init__(self, *arguments: str, folder: str | None = None, **environment: str) -> None:
+    def __init__(self, *arguments: str, folder: str | None = None, port: int = 0, **environment: str) -> None:
         self.folder = folder or tempfile.mkdtemp(prefix="sluice-up-")
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = own_environment(self.folder, **environment)
         self.output = ""

@@ -31,7 +31,7 @@ EXAMPLES: dict[str, list[str]] = {
     "login-link": ["{link}"],
 }
 
-NO_PAGES = {"live": "the stream"}
+NO_PAGES = {"live": "the stream", "live-blocks": "its blocks as JSON"}
 
 
 def addresses(names: Mapping[str, str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -23,4 +24,5 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "server_now": timezone.now(),
         "may_operate": known["may_operate"],
         "rail": screens.rail_counts,
+        "live": settings.LIVE,
     }

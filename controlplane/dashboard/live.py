@@ -1,9 +1,10 @@
 """The live stream: one Redis subscription a process, each screen drawn once for all who watch it.
 
 A browser asks for `/live/?t=<topic>&t=…` and gets, as server-sent events, the blocks of those screens
-that look different since they were last drawn. Drawing happens in a thread, at most twice a second for
-each screen; the stream itself never touches the database. A client that does not keep up is let go: it
-comes back and gets everything.
+that look different since they were last drawn: JSON objects of HTML by block id. Drawing happens in a
+thread, at most twice a second for each screen; the stream itself never touches the database. A client that
+does not keep up is let go: it comes back and gets everything. One that hears nothing for longer than the
+heartbeat knows that the stream is dead.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from django.conf import settings
 from django.db import connections
 from redis.exceptions import RedisError
 
-from controlplane.dashboard import screens
+from controlplane.dashboard import drawing, screens
 from runs.tickets import CHANGES
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Hub:
                 try:
                     yield await asyncio.wait_for(client.frames.get(), HEARTBEAT)
                 except TimeoutError:
-                    yield ": still here\n\n"
+                    yield "event: beat\ndata: .\n\n"
         finally:
             self._clients.discard(client)
             for topic in topics - {topic for other in self._clients for topic in other.topics}:
@@ -120,7 +121,7 @@ class Hub:
                 blocks = await _draw(topic)
                 before = self._drawn.get(topic, {})
                 self._drawn[topic] = blocks
-                different = {name: html for name, html in blocks.items() if before.get(name) != html}
+                different = _different(blocks, before)
                 if different:
                     frame = _frame(different)
                     for client in watching:
@@ -148,24 +149,23 @@ async def _draw(topic: str) -> dict[str, str]:
 
 def _draw_in_thread(topic: str) -> dict[str, str]:
     try:
-        return {block.id: block.draw() for block in screens.blocks_of(topic)}
-    except screens.NoSuchScreen:
-        return {}
-    except Exception:
-        log.exception("the screen %s could not be drawn", topic)
-        return {}
+        return drawing.draw(topic)
     finally:
         connections.close_all()
 
 
-def _frame(blocks: dict[str, str]) -> str:
-    """Blocks as one event: each replaces the element of its id, what the reader does in it is kept."""
-    parts = [
-        f'<hx-partial hx-target="#{name}" hx-swap="outerMorph">{html.strip()}</hx-partial>'
+def _different(blocks: dict[str, str], before: dict[str, str]) -> dict[str, str]:
+    """Those that look different, clocks aside."""
+    return {
+        name: html
         for name, html in blocks.items()
-    ]
-    lines = "\n".join(parts).split("\n")
-    return "".join(f"data: {line}\n" for line in lines if line.strip()) + "\n"
+        if name not in before or drawing.still(before[name]) != drawing.still(html)
+    }
+
+
+def _frame(blocks: dict[str, str]) -> str:
+    """Blocks as one event."""
+    return f"data: {json.dumps(blocks, ensure_ascii=False)}\n\n"
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

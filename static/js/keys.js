@@ -98,6 +98,7 @@
       "=": () => limit(1),
       "-": () => limit(-1),
       s: save,
+      l: () => one("button#live")?.click(),
       z: () => all(".toast:not([hidden]) [data-undo] button").at(-1)?.click(),
     };
     return keys[key] ? keys[key]() : press(key);

@@ -160,17 +160,6 @@
     dialog();
   });
 
-  // Whether the page is live.
-  const live = (state, text) => {
-    const sign = one("#live");
-    if (!sign) return;
-    sign.dataset.state = state;
-    one("span", sign).textContent = text;
-  };
-  document.addEventListener("htmx:sse:after:connection", () => live("live", "Live"));
-  document.addEventListener("htmx:sse:error", () => live("lost", "Not live, trying again"));
-  document.addEventListener("htmx:sse:close", () => live("lost", "Not live"));
-
   // A form that came back with errors is taken up at the first of them; after the browser has gone to the form.
   addEventListener("load", () => one("[aria-invalid=true]")?.focus());
 
