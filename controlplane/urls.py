@@ -18,6 +18,7 @@ from controlplane.dashboard.views import (
     settings,
     sign_in,
     stream,
+    workers,
 )
 
 register_converter(PoolKey, "pool")
@@ -57,6 +58,7 @@ urlpatterns = [
     path("audit/now/", audit.make, name="audit-now"),
     path("audit/findings/<slug:mark>/", audit.finding, name="finding"),
     path("audit/findings/<slug:mark>/repair/", audit.repair, name="repair"),
+    path("workers/", workers.show, name="workers"),
     path("settings/", settings.show, name="settings"),
     path("settings/default-limit/", settings.default_limit, name="default-limit"),
     path("settings/granularity/", settings.granularity, name="default-granularity"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import F, IntegerField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -15,7 +17,7 @@ from pools.models import Gate
 from pools.queries import Picture
 from runs import admission, in_force, lineage, states
 from runs.lineage import Failure
-from runs.models import Run, RunQueue, TagRule, Worker
+from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.tag_limits import TagLimit
 from runs.transitions import run_holder
 
@@ -163,9 +165,24 @@ def ahead(pool: str, picture: Picture, most: int = 5) -> Ahead:
 # --- workers ----------------------------------------------------------------------------------------
 
 
-def workers() -> list[Worker]:
-    """The living workers."""
-    return list(Worker.objects.order_by("host", "queue", "id"))
+@dataclass(frozen=True)
+class WorkerView:
+    """A living worker and the op that it runs. `heard`: when its launcher has last said that it is alive."""
+
+    row: Worker
+    op: Op | None
+
+    @property
+    def heard(self) -> datetime:
+        return self.row.lease_until - timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def workers_at_work(most: int = 200) -> list[WorkerView]:
+    """The first living workers, by host, each with its op."""
+    found = list(Worker.objects.order_by("host", "queue", "id")[:most])
+    at_work = Op.objects.filter(state=states.RUNNING, worker__in=[row.pk for row in found]).select_related("run")
+    ops = {op.worker_id: op for op in at_work}
+    return [WorkerView(row, ops.get(row.pk)) for row in found]
 
 
 @dataclass(frozen=True)

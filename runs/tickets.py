@@ -143,7 +143,7 @@ def issue(tickets: Sequence[Ticket]) -> None:
             pipe.execute()
 
     if tickets:
-        _tell_redis(enqueue, f"{len(tickets)} tickets wait for the clock")
+        tell_redis(enqueue, f"{len(tickets)} tickets wait for the clock")
 
 
 def lost(tickets: Sequence[Ticket]) -> list[Ticket]:
@@ -155,7 +155,7 @@ def lost(tickets: Sequence[Ticket]) -> list[Ticket]:
                 pipe.exists(Job.key_for(ticket.job_id))
             return [ticket for ticket, is_known in zip(tickets, pipe.execute(), strict=True) if not is_known]
 
-    return (_tell_redis(look, "no ticket is taken for lost") if tickets else None) or []
+    return (tell_redis(look, "no ticket is taken for lost") if tickets else None) or []
 
 
 def seen(queues: Sequence[str]) -> list[SeenTicket] | None:
@@ -173,11 +173,11 @@ def seen(queues: Sequence[str]) -> list[SeenTicket] | None:
                 pipe.hmget(Job.key_for(ticket.job_id), ["worker_name", "started_at" if taken else "enqueued_at"])
             said = pipe.execute()
         return [
-            SeenTicket(ticket, (worker or b"").decode() if taken else "", _moment(since))
+            SeenTicket(ticket, (worker or b"").decode() if taken else "", moment(since))
             for (ticket, taken), (worker, since) in zip(jobs, said, strict=True)
         ]
 
-    return _tell_redis(look, "no ticket is compared")
+    return tell_redis(look, "no ticket is compared")
 
 
 def _ticket(job_id: str, queue: str) -> Ticket | None:
@@ -186,7 +186,13 @@ def _ticket(job_id: str, queue: str) -> Ticket | None:
     return Ticket(int(found[1]), int(found[2]), queue) if found else None
 
 
-def _moment(written: bytes | None) -> datetime | None:
+def is_ticket(job_id: str) -> bool:
+    """Whether an RQ job of this id is one of ours."""
+    return _ticket(job_id, "") is not None
+
+
+def moment(written: bytes | None) -> datetime | None:
+    """When something was, as RQ writes it. None: it does not say."""
     try:
         return utcparse(written.decode()) if written else None
     except ValueError:
@@ -201,13 +207,13 @@ def discard(ticket: Ticket) -> None:
         if queue.remove(ticket.job_id):
             client.delete(Job.key_for(ticket.job_id))
 
-    _tell_redis(remove, "the ticket stays on its queue")
+    tell_redis(remove, "the ticket stays on its queue")
 
 
 def stop(ticket: Ticket, worker: str) -> None:
     """Tell a worker to kill the process in which it works on a ticket, if it still does."""
     command = json.dumps({"command": "stop-job", "job_id": ticket.job_id})
-    _tell_redis(
+    tell_redis(
         lambda client: client.publish(PUBSUB_CHANNEL_TEMPLATE % worker, command), "the worker is not told to stop it"
     )
 
@@ -215,7 +221,7 @@ def stop(ticket: Ticket, worker: str) -> None:
 def announce(topics: Iterable[str]) -> None:
     """Tell whoever watches which topics changed."""
     message = json.dumps(sorted(topics))
-    _tell_redis(lambda client: client.publish(CHANGES, message), "pages are not told of a change")
+    tell_redis(lambda client: client.publish(CHANGES, message), "pages are not told of a change")
 
 
 def interrupt(running: Sequence[tuple[str, int]]) -> None:
@@ -227,15 +233,15 @@ def interrupt(running: Sequence[tuple[str, int]]) -> None:
             client.publish(PUBSUB_CHANNEL_TEMPLATE % worker, command)
 
     if running:
-        _tell_redis(publish, "launchers will find the ops to interrupt")
+        tell_redis(publish, "launchers will find the ops to interrupt")
 
 
 def answers() -> bool:
     """Whether Redis is there and takes what is written: one that is full does not."""
-    return bool(_tell_redis(lambda client: client.set(THERE, 1, ex=60), "no worker is started without it"))
+    return bool(tell_redis(lambda client: client.set(THERE, 1, ex=60), "no worker is started without it"))
 
 
-def _tell_redis(say: Callable[[redis.Redis], T], consequence: str) -> T | None:
+def tell_redis(say: Callable[[redis.Redis], T], consequence: str) -> T | None:
     """Tell Redis, or ask it. None: it did not answer, or is left alone since it did not."""
     global _silent_until
     if time.monotonic() < _silent_until:

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, list[str]] = {
     "change": ["/changes/{change}/"],
     "audit": ["/audit/"],
     "finding": ["/audit/findings/{finding}/"],
+    "workers": ["/workers/"],
     "settings": ["/settings/"],
     "search": ["/search/", "/search/?q=load", "/search/?q=nothing-like-it"],
     "login": ["/login/"],

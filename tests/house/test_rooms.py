@@ -66,8 +66,9 @@ def test_only_the_page_of_state_writes_a_state():
     assert writers == [path for path in writers if path.startswith("runs/transitions/")]
 
 
-def test_only_tickets_and_worker_import_rq():
-    assert paths([s for s in sources() if s.imports_any("rq", "django_rq")]) == ["runs/tickets.py", "runs/worker.py"]
+def test_only_three_rooms_import_rq():
+    rooms = ["runs/rq_side.py", "runs/tickets.py", "runs/worker.py"]
+    assert paths([s for s in sources() if s.imports_any("rq", "django_rq")]) == rooms
 
 
 def test_only_controlplane_speaks_http():

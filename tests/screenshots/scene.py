@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import django_rq
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import F
 from django.utils import timezone
+from rq import Queue, RateLimit
+from rq import Worker as RQWorker
+from rq.serializers import JSONSerializer
+from rq.utils import utcformat
 
 from pools import claims, sizing
 from pools.models import Audit, Change, Gate, Hold
 from pools.sizing import Author
-from runs import catalog, launch, run_limits, states, transitions
+from runs import catalog, launch, run_limits, states, transitions, workforce
 from runs.audit import record
-from runs.models import Op, Run
+from runs.models import Op, Run, Worker
 from tests import builders as a
 
 LEAD, ADMIN = Author("ops-lead", "page", "Backfill of 11-17 to 11-22, back to 6 on Friday"), Author("admin", "page")
@@ -38,7 +44,8 @@ def play() -> dict[str, str]:
     sizing.set_check_at_queue(False, ADMIN)
     run_limits.set_maximum(14, ADMIN)
     a.tag_rule("team", 3, "growth")
-    a.workers(60)
+    for host in ("etl-1", "etl-2"):
+        workforce.enlist(host, host, "default", 12)
     _yesterday()
     sizing.set_limit("warehouse", 8, LEAD)
     run = _marts()
@@ -55,6 +62,10 @@ def play() -> dict[str, str]:
 def move_to(moment: datetime) -> None:
     """What is now becomes what was at this moment."""
     a.let_pass((timezone.now() - moment).total_seconds())
+    for number, worker in enumerate(Worker.objects.all()):
+        heard = moment - timedelta(seconds=1 + number // 12 * 2)
+        Worker.objects.filter(pk=worker.pk).update(lease_until=heard + timedelta(seconds=settings.LEASE_SECONDS))
+    _redis(moment)
 
 
 def launched(job: str, **how) -> Run:
@@ -64,7 +75,8 @@ def launched(job: str, **how) -> Run:
 def go(run: Run, *keys: str) -> None:
     """Workers begin with these ops; without any, with all of the run that may."""
     for row in Op.objects.filter(run=run, state=states.ADMITTED, **({"key__in": keys} if keys else {})):
-        a.start(row)
+        free = Worker.objects.exclude(pk__in=Op.objects.filter(state=states.RUNNING).values("worker")).earliest("id")
+        assert transitions.start(row.pk, row.token, free.pk, 4700 + free.pk)
 
 
 def finish(run: Run, *keys: str) -> None:
@@ -163,3 +175,18 @@ def _stuck_slot() -> None:
     Hold.objects.create(gate=gate, holder=f"op:{ended.pk}", slots=1, token=ended.token or 1, since=since)
     Gate.objects.filter(pk=gate.pk).update(in_use=F("in_use") + 1)
     record.audited(Author("clock", "clock"))
+
+
+def _redis(moment: datetime) -> None:
+    """Our workers have signed on at RQ, and somebody else uses it too."""
+    client = django_rq.get_connection("default")
+    client.flushdb()
+    queue = Queue("default", connection=client, serializer=JSONSerializer)
+    for worker in Worker.objects.all():
+        Worker.objects.filter(pk=worker.pk).update(pid=4700 + worker.pk)
+        RQWorker([queue], name=worker.name, connection=client, serializer=JSONSerializer).register_birth()
+    client.sadd(Queue.redis_queues_keys, queue.key)
+    mail = Queue("mail", connection=client, serializer=JSONSerializer)
+    for n in range(4):
+        job = mail.enqueue("shop.mails.send_receipt", n, job_id=f"receipt-{n + 4411}", rate_limit=RateLimit("smtp", 2))
+        client.hset(job.key, "enqueued_at", utcformat(moment - timedelta(seconds=95 - 20 * n)))

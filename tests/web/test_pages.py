@@ -21,7 +21,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/jobs/copy_table/launch/"]
 PAGES += ["/launch/?select=orders&select=report", "/pools/database/", "/runs/UID/", "/runs/UID/ops/op_3/"]
 PAGES += ["/search/", "/search/?q=op"]
-PAGES += ["/changes/", "/changes/?subject=pool:database&before=2", "/changes/CHANGE/", "/settings/", "/audit/"]
+PAGES += [
+    "/changes/",
+    "/changes/?subject=pool:database&before=2",
+    "/changes/CHANGE/",
+    "/settings/",
+    "/audit/",
+    "/workers/",
+]
 
 
 @pytest.mark.parametrize("where", PAGES)
@@ -69,6 +76,7 @@ def test_a_get_writes_nothing(operator: Client, busy: Run, where: str) -> None:
         ("changes:", "/changes/"),
         ("changes:pool:database", "/changes/?subject=pool:database"),
         ("settings", "/settings/"),
+        ("workers", "/workers/"),
     ],
 )
 def test_what_is_streamed_is_a_part_of_the_page(viewer: Client, busy: Run, topic: str, where: str) -> None:

@@ -36,6 +36,7 @@ MOST = {
     "/changes/?subject=pool:database&before=2": 4,
     "/changes/CHANGE/": 5,
     "/settings/": 8,
+    "/workers/": 6,
     "/search/?q=o": 6,
 }
 

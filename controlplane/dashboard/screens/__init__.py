@@ -16,6 +16,7 @@ from controlplane.dashboard.screens.overview import overview, rail, rail_counts
 from controlplane.dashboard.screens.pools import pool, pools
 from controlplane.dashboard.screens.queue import limits, queue, settings
 from controlplane.dashboard.screens.runs import blocks_of_run, bulk_canceling, run, run_list, run_list_topic, run_table
+from controlplane.dashboard.screens.workers import workers
 
 __all__ = [
     "Block", "NoSuchScreen", "blocks_of", "blocks_of_op", "blocks_of_run", "bulk_canceling", "is_touched", "ledger",
@@ -35,6 +36,7 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "settings": settings,
     "changes": changes,
     "audit": audit,
+    "workers": workers,
 }
 
 
