@@ -14,6 +14,7 @@ from pools import claims, reasons, rules, seen, waits
 from pools.models import Gate, Waiter
 from pools.queries import COUNT_TO, CountOf, Picture, blocked_at, in_line_at, pool_settings
 from pools.reasons import Explanation
+from pools.rules import Candidate
 from pools.waits import SoFar
 
 
@@ -26,6 +27,7 @@ class Waiting:
     since: datetime
     number: int
     explanation: Explanation
+    candidate: Candidate
     spent: SoFar
 
 
@@ -84,7 +86,7 @@ def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Wait
         except KeyError:
             continue  # its run has ended since: its gates are gone
         spent = waits.so_far(row, gates.find, now)
-        explained[row.holder] = Waiting(row.holder, row.priority, row.since, row.number, explanation, spent)
+        explained[row.holder] = Waiting(row.holder, row.priority, row.since, row.number, explanation, candidate, spent)
     return explained
 
 

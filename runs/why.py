@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pools import explain, waits
+from pools import explain, options, waits
 from pools import queries as pool_queries
+from pools.audit.books import Finding
 from pools.explain import Waiting
 from pools.models import Hold, Waiter
+from pools.options import Asked, Option
 from pools.rules import PRIVATE_KINDS, Gate, name_of
 from pools.waits import Limit
-from runs import queries
+from runs import queries, states
+from runs.audit import record
 from runs.models import Op, Run
 from runs.transitions import op_holder, run_holder
 
 Named = Op | Run | None
+MOST_SIBLINGS = 200  # waiting ops of a run of which it is worked out what another priority would do
 
 
 @dataclass(frozen=True)
@@ -43,27 +47,65 @@ class Why:
     ahead: Sequence[tuple[Waiter, Named]]
     holders: Mapping[int, Sequence[tuple[Hold, Named]]]
     waited: Sequence[Waited]
+    options: Sequence[Advice] = ()
 
     @property
     def place_shown(self) -> str:
         """The place in words: "1st", "1 000+"; empty without one."""
-        if self.place is None:
+        return "" if self.place is None else ordinal(self.place)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What would start it sooner; `who` is behind the holder that it names, `finding` says that nobody alive is."""
+
+    option: Option
+    who: Named = None
+    finding: Finding | None = None
+
+    @property
+    def effect(self) -> str:
+        """What comes of it, in words; empty where that can't be known."""
+        effect = self.option.effect
+        if effect is None:
             return ""
-        if self.place > pool_queries.COUNT_TO:
-            return "beyond the 1 000th"
-        last_two = self.place % 100
-        ending = "th" if 10 < last_two < 14 else {1: "st", 2: "nd", 3: "rd"}.get(self.place % 10, "th")
-        return f"{self.place}{ending}"
+        ending = self.option.kind == options.END
+        if effect.starts and ending:
+            return "It is next in line for what becomes free"
+        if effect.starts:
+            return "Starts now" + (f", after {effect.before} before it" if effect.before else "")
+        if effect.then is not None and effect.then.id != self.option.gate.id:
+            return f"Then waits for {effect.then.name}"
+        if self.option.kind == options.RESUME:
+            return "Then waits until it has room"
+        if effect.place is None:
+            return ""
+        before, after = effect.place
+        return f"Moves from {ordinal(before)} to {ordinal(after)} in line" if after < before else ""
+
+
+def ordinal(place: int) -> str:
+    """A place in words: "1st", "beyond the 1 000th"."""
+    if place > pool_queries.COUNT_TO:
+        return "beyond the 1 000th"
+    ending = "th" if 10 < place % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"
 
 
 def of_run(run: Run) -> Why | None:
     """Why a run is still in the queue; None: it is not."""
-    return _why(run_holder(run.pk))
+    return _why(run_holder(run.pk), run, explain.waiting([run_holder(run.pk)]))
 
 
-def of_op(op: Op) -> Why | None:
-    """Why an op waits for slots; None: it does not."""
-    return _why(op_holder(op.pk))
+def of_op(op: Op, siblings: Mapping[str, Waiting] | None = None) -> Why | None:
+    """Why an op, read with its run, waits for slots; None: it does not.
+
+    `siblings`: all that wait of its run, if that is known already.
+    """
+    if siblings is None:
+        ready = Op.objects.filter(run=op.run_id, state=states.READY).exclude(pk=op.pk).values_list("pk", flat=True)
+        siblings = explain.waiting([op_holder(op.pk), *map(op_holder, ready[: MOST_SIBLINGS + 1])])
+    return _why(op_holder(op.pk), op.run, siblings)
 
 
 def waited_before(subject: Run | Op) -> list[Waited]:
@@ -73,8 +115,8 @@ def waited_before(subject: Run | Op) -> list[Waited]:
     return [Waited(name_of(wait.kind, wait.label), wait.seconds) for wait in waits.last(holder, token)]
 
 
-def _why(holder: str) -> Why | None:
-    waiting = explain.waiting([holder]).get(holder)
+def _why(holder: str, run: Run, siblings: Mapping[str, Waiting]) -> Why | None:
+    waiting = siblings.get(holder)
     if waiting is None:
         return None
     blocking = [check.gate for check in waiting.explanation.blocking]
@@ -83,7 +125,12 @@ def _why(holder: str) -> Why | None:
     standing = explain.standing(waiting, line.id) if line else None
     ahead = standing.ahead if standing else []
     held = pool_queries.holders_of(gate.id for gate in (*blocking, *taken))
-    names = queries.named([*(waiter.holder for waiter in ahead), *(hold.holder for at in held.values() for hold in at)])
+    holds = [hold for at in held.values() for hold in at]
+    names = queries.named([*(waiter.holder for waiter in ahead), *(hold.holder for hold in holds)])
+    stuck = {found.subject: found for found in record.stuck_among(holds, names).values()}
+    few = len(siblings) <= MOST_SIBLINGS
+    kin = [one.candidate for one in siblings.values()] if few else []
+    asked = Asked(waiting, line, standing, held, list(stuck), run.priority if few else None, kin)
     return Why(
         waiting,
         line,
@@ -91,6 +138,10 @@ def _why(holder: str) -> Why | None:
         [(waiter, names.get(waiter.holder)) for waiter in ahead],
         {gate_id: [(hold, names.get(hold.holder)) for hold in holds] for gate_id, holds in held.items()},
         _longest_first(waiting.spent.seconds),
+        [
+            Advice(option, names.get(option.holder), stuck.get(option.holder) if option.kind == options.FREE else None)
+            for option in options.sooner(asked)
+        ],
     )
 
 

@@ -19,6 +19,7 @@ from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, is_full, server_uptime, snapshot
 from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
+from pools.claims.scene import kin, read_scene
 from pools.claims.store import needs_of, reservation
 
 __all__ = [
@@ -34,12 +35,14 @@ __all__ = [
     "desk",
     "drain",
     "is_full",
+    "kin",
     "kind_and_label",
     "lapsed",
     "lose_patience",
     "needs_of",
     "number_of",
     "on_change",
+    "read_scene",
     "register",
     "renew",
     "reservation",

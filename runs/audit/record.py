@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.utils import timezone
+
 from pools.audit import drift as of_pools
 from pools.audit.books import Finding
-from pools.models import Audit, Repair
+from pools.models import Audit, Hold, Repair
 from pools.sizing import Author
-from runs import tickets
+from runs import states, tickets
 from runs.audit import drift as of_runs
 from runs.audit import looking
 from runs.audit.looking import Look
+from runs.models import Op, Run
 
 KEPT = 500  # audits
 AREAS = ("gate", "hold", "waiter", "lane", "run", "op", "worker", "ticket", "clock")  # how the kinds begin
@@ -64,6 +67,24 @@ def findings(audit: Audit) -> list[Finding]:
     """What an audit found."""
     fields = ("kind", "subject", "text", "remedy", "evidence")
     return [Finding(**{name: entry[name] for name in fields}) for entry in audit.findings]
+
+
+def stuck_among(holds: Sequence[Hold], names: Mapping[str, Op | Run]) -> dict[int, Finding]:
+    """What the last audit found stuck of these holds, by their ids. It is asked only if one of them looks dead."""
+    suspects = [hold for hold in holds if _looks_dead(hold, names.get(hold.holder))]
+    last = newest() if suspects else None
+    found = findings(last) if last else []
+    stuck = {(found.subject, found.evidence["token"]): found for found in found if found.kind == of_pools.STUCK}
+    at = {hold.pk: (hold.holder, str(hold.token)) for hold in suspects}
+    return {hold_id: stuck[key] for hold_id, key in at.items() if key in stuck}
+
+
+def _looks_dead(hold: Hold, named: Op | Run | None) -> bool:
+    if hold.lease_until is not None and hold.lease_until < timezone.now():
+        return True
+    if isinstance(named, Op):
+        return named.state not in states.OP_WITH_SLOTS or named.token != hold.token
+    return named is None or named.state not in states.RUN_IN_PROGRESS
 
 
 def repairs(most: int = 50) -> list[Repair]:

@@ -18,6 +18,7 @@ PLAIN = (
     "pools/rules.py",
     "pools/limits.py",
     "pools/samples/histogram.py",
+    "pools/rehearsal.py",
     "runs/admission.py",
     "runs/audit/drift.py",
     "runs/context.py",

@@ -114,6 +114,46 @@ def test_an_op_that_is_not_there_is_one_line():
         said("ffff")
 
 
+def test_what_would_start_it_sooner_is_told_with_its_effect():
+    holder, _, second, urgent = at_a_pool_of_one()
+    text = said(second.short, "a")
+    assert "limit of pool db 1 -> 3: then waits for queue default" in text
+    assert "priority of the run 0 -> 6: moves from 3rd to 1st in line" in text
+    assert f"the end of {holder.short}/a: moves from 3rd to 2nd in line" in text
+    found = told(urgent.uid, "a")["options"]
+    assert [(option["do"], option["to"], option["effect"]) for option in found] == [
+        ("raise", 2, "Starts now"),
+        ("end", None, "It is next in line for what becomes free"),
+    ]
+    sizing.set_limit("db", 2, ADA)
+    assert not told(urgent.uid, "a")["waits"], "it was true"
+
+
+def test_runs_ahead_may_ask_for_more_than_can_be_known():
+    sizing.set_check_at_queue(True, ADA)
+    workers(1)
+    pool("db", 1)
+    run_limits.set_maximum(1, ADA)
+    start(the_op(launched_run(job(op("a", pool="db")))))
+    waiting = [launched_run(job(op("c"))), launched_run(job(op("d", pool="db")))]
+    found = {option["do"]: option for option in told(waiting[0].uid)["options"]}
+    assert (found["raise"]["to"], found["raise"]["effect"]) == (2, "Starts now")
+    found = {option["do"]: option for option in told(waiting[1].uid)["options"]}
+    assert found["raise"]["starts"] is not True, "what the run before it asks for is not known"
+
+
+def test_the_limit_of_a_pool_that_the_first_ops_need_is_worked_out():
+    sizing.set_check_at_queue(True, ADA)
+    workers(3)
+    pool("db", 1)
+    launched_run(job(op("a", pool="db"), op("b", pool="db")))
+    run = launched_run(job(op("c", pool="db")))
+    (option,) = [option for option in told(run.uid)["options"] if option["do"] == "raise"]
+    assert (option["gate"], option["to"], option["effect"]) == ("pool:db", 3, "Starts now, after 1 before it")
+    sizing.set_limit("db", 3, ADA)
+    assert not told(run.uid)["waits"]
+
+
 PLACES = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 21: "21st", 113: "113th"}
 
 

@@ -29,8 +29,8 @@ MOST = {
     "/jobs/copy_table/launch/": 5,
     "/launch/?select=orders&select=report": 5,
     "/pools/database/": 8,
-    "/runs/UID/": 11,
-    "/runs/UID/ops/op_3/": 10,
+    "/runs/UID/": 18,
+    "/runs/UID/ops/op_3/": 15,
     "/audit/": 6,
     "/changes/": 4,
     "/changes/?subject=pool:database&before=2": 4,
@@ -116,4 +116,4 @@ def test_the_page_of_a_run_asks_little_whatever_became_of_it(operator: Client, e
     a.carry_out_all()
     run.refresh_from_db()
     assert run.state == state
-    assert questions(operator, reverse("run", args=[run.uid])) <= 11
+    assert questions(operator, reverse("run", args=[run.uid])) <= 15

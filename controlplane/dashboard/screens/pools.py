@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from controlplane.dashboard import audits
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes_of
 from pools import queries as pool_queries
 from runs import queries
+from runs.audit import record
 
 
 def pools(argument: str = "") -> list[Block]:
@@ -23,7 +23,7 @@ def pool(argument: str) -> list[Block]:
     key = f"pool:{argument}"
     holds, line = pool_queries.holds(key), pool_queries.line(key)
     names = queries.named([*(hold.holder for hold in holds), *(waiter.holder for waiter in line), found.kept_for])
-    stuck = audits.stuck_among(holds, names)
+    stuck = record.stuck_among(holds, names)
     holders = [(hold, names.get(hold.holder), stuck.get(hold.pk)) for hold in holds]
     waiters = [(place, waiter, names.get(waiter.holder)) for place, waiter in enumerate(line, 1)]
     return [

@@ -51,17 +51,28 @@ def blocks_of_run(run: Run) -> list[Block]:
     ops = queries.ops_of(run)
     waiting_ops = [view for view in ops if view.waiting]
     reasons = why.of_run(run) if run.state == states.QUEUED else None
+    waiting_ops.sort(key=lambda view: view.waiting.since if view.waiting else run.queued_at)
     more = len(waiting_ops) - 6
     split = time_split.of_run(run, ops, reasons.waiting if reasons else None)
     line = Timeline(run, ops, split.spans)
     sources = lineage.sources(view.op for view in ops)
     return [
         Block("run-head", "runs/_head.html", _head_of_run(run, ops, line.done)),
-        Block("why", "runs/_why.html", {"run": run, "why": reasons, "ops": waiting_ops[:6], "more": more}),
+        Block("why", "runs/_why.html", {"run": run, "why": reasons, **_first_of(run, waiting_ops), "more": more}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
         Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run) if run.started_at else [], "op": ""}),
     ]
+
+
+def _first_of(run: Run, waiting: Sequence[OpView]) -> dict[str, Any]:
+    """The op that has waited for longest, with what would start it sooner, and some that have waited for less."""
+    if not waiting:
+        return {"first": None, "first_why": None, "ops": []}
+    first = waiting[0].op
+    first.run = run
+    known = {view.waiting.holder: view.waiting for view in waiting if view.waiting}
+    return {"first": first, "first_why": why.of_op(first, known), "ops": waiting[1:6]}
 
 
 def _head_of_run(run: Run, ops: Sequence[OpView], done: int) -> dict[str, Any]:

@@ -109,7 +109,11 @@ def _ask_again(request: HttpRequest, run: Run, status: int) -> HttpResponse:
 @require_POST
 @operators_only
 def reprioritize(request: HttpRequest, uid: str) -> HttpResponse:
+    """Change the priority; if the reader says which he saw, only if it is still that one."""
     run = the_run(uid)
+    if request.POST.get("seen", str(run.priority)) != str(run.priority):
+        text = f"It is {run.priority} now. Look again at what a higher one would do."
+        return into_dialog(request, "_message.html", 409, title="The priority was changed since you looked.", text=text)
     try:
         changed = priority.change(run, request.POST.get("priority", ""))
     except priority.InvalidPriority as error:

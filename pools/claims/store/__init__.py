@@ -1,5 +1,6 @@
 """The statements of the desk, one function each. They decide nothing and remember nothing."""
 
+from pools.claims.store.ahead import first_of, kin
 from pools.claims.store.gates import (
     add_use,
     default_limit,
@@ -76,6 +77,7 @@ __all__ = [
     "drop_reservation",
     "empty_lanes",
     "family",
+    "first_of",
     "forget_gates",
     "gates_by_id",
     "gates_by_key",
@@ -87,6 +89,7 @@ __all__ = [
     "holds_at",
     "is_needed",
     "join",
+    "kin",
     "lanes_by_id",
     "lanes_for",
     "lanes_held_back",

@@ -14,9 +14,9 @@ from pools.claims.lock import marks, moment, rows, run, stamp, table
 from pools.rules import Needs, Prospects
 
 _LANE = "id, needs, prospects, blocked_on_id, without_prospect, account, parked_at"
-_WAITER = "id, holder, lane_id, priority, since, number, private, account"
-_OF_W = ", ".join(f"w.{column}" for column in _WAITER.split(", "))  # the same of a table called w
-_IN_ORDER = "priority DESC, since, number"
+WAITER = "id, holder, lane_id, priority, since, number, private, account"
+_OF_W = ", ".join(f"w.{column}" for column in WAITER.split(", "))  # the same of a table called w
+IN_ORDER = "priority DESC, since, number"
 
 # --- lanes ------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ def heads(
         " ORDER BY CASE WHEN w.id IS NULL THEN 1 ELSE 0 END, w.priority DESC, w.since, w.number LIMIT %s",
         [*params, most],
     )
-    heads = [(_lane(row[:7]), bool(row[7]), _candidate(row[8:16]) if row[8] else None) for row in found]
+    heads = [(_lane(row[:7]), bool(row[7]), as_candidate(row[8:16]) if row[8] else None) for row in found]
     return heads, bool(found and found[0][16])
 
 
@@ -173,25 +173,25 @@ def join(entries: Sequence[tuple[int, Ask, Needs, Account]]) -> None:
 def line(lane_id: int, most: int) -> list[KnownCandidate]:
     """The first in a line."""
     found = rows(
-        f"SELECT {_WAITER} FROM pools_waiter WHERE lane_id = %s AND held_by_id IS NULL ORDER BY {_IN_ORDER} LIMIT %s",
+        f"SELECT {WAITER} FROM pools_waiter WHERE lane_id = %s AND held_by_id IS NULL ORDER BY {IN_ORDER} LIMIT %s",
         [lane_id, most],
     )
-    return [_candidate(waiter) for waiter in found]
+    return [as_candidate(waiter) for waiter in found]
 
 
 def by_holder(holders: Sequence[str]) -> list[KnownCandidate]:
     """Candidates that wait, by holder."""
-    found = rows(f"SELECT {_WAITER} FROM pools_waiter WHERE holder IN ({marks(holders)})", list(holders))
-    return [_candidate(waiter) for waiter in found]
+    found = rows(f"SELECT {WAITER} FROM pools_waiter WHERE holder IN ({marks(holders)})", list(holders))
+    return [as_candidate(waiter) for waiter in found]
 
 
 def out_of_patience(now: datetime, most: int) -> list[KnownCandidate]:
     """Candidates that have waited for too long."""
     found = rows(
-        f"SELECT {_WAITER} FROM pools_waiter WHERE give_up_at <= %s ORDER BY give_up_at, number LIMIT %s",
+        f"SELECT {WAITER} FROM pools_waiter WHERE give_up_at <= %s ORDER BY give_up_at, number LIMIT %s",
         [stamp(now), most],
     )
-    return [_candidate(waiter) for waiter in found]
+    return [as_candidate(waiter) for waiter in found]
 
 
 def waiting_at(gate_ids: Sequence[int]) -> list[tuple[int, Needs, int]]:
@@ -212,18 +212,18 @@ def leave(waiter_ids: Sequence[int]) -> None:
 def withdraw(holders: Sequence[str]) -> list[tuple[KnownCandidate, bool]]:
     """Delete waiters by holder; returns them, and whether each stood in the line."""
     found = rows(
-        f"DELETE FROM pools_waiter WHERE holder IN ({marks(holders)}) RETURNING {_WAITER}, held_by_id", list(holders)
+        f"DELETE FROM pools_waiter WHERE holder IN ({marks(holders)}) RETURNING {WAITER}, held_by_id", list(holders)
     )
-    return [(_candidate(waiter), held_by is None) for *waiter, held_by in found]
+    return [(as_candidate(waiter), held_by is None) for *waiter, held_by in found]
 
 
 def reprioritize(holder: str, priority: int) -> KnownCandidate | None:
     """Write another priority; the waiter stands in the line then. None: it does not wait."""
     found = rows(
-        f"UPDATE pools_waiter SET priority = %s, held_by_id = NULL WHERE holder = %s RETURNING {_WAITER}",
+        f"UPDATE pools_waiter SET priority = %s, held_by_id = NULL WHERE holder = %s RETURNING {WAITER}",
         [priority, holder],
     )
-    return _candidate(found[0]) if found else None
+    return as_candidate(found[0]) if found else None
 
 
 def change_lane(lane_id: int, accounts: Sequence[tuple[int, Account]]) -> None:
@@ -251,10 +251,10 @@ def bring_back(gate_id: int, lane_id: int) -> KnownCandidate | None:
     """Let the best that a gate holds back in a lane return to the line. None: there is none."""
     found = rows(
         "UPDATE pools_waiter SET held_by_id = NULL WHERE id = (SELECT id FROM pools_waiter"
-        f" WHERE held_by_id = %s AND lane_id = %s ORDER BY {_IN_ORDER} LIMIT 1) RETURNING {_WAITER}",
+        f" WHERE held_by_id = %s AND lane_id = %s ORDER BY {IN_ORDER} LIMIT 1) RETURNING {WAITER}",
         [gate_id, lane_id],
     )
-    return _candidate(found[0]) if found else None
+    return as_candidate(found[0]) if found else None
 
 
 def lanes_held_back(gate_id: int) -> list[int]:
@@ -290,7 +290,7 @@ def waits_longest(before: datetime, most: int) -> list[KnownCandidate]:
         " WHERE w.since < %s ORDER BY 4 DESC, 5, 6 LIMIT %s",
         [stamp(before), stamp(before), most],
     )
-    return [_candidate(row) for row in found]
+    return [as_candidate(row) for row in found]
 
 
 def needs_of(text: str) -> Needs:
@@ -311,6 +311,6 @@ def _lane(row: Sequence[Any]) -> KnownLane:
     )
 
 
-def _candidate(row: Sequence[Any]) -> KnownCandidate:
+def as_candidate(row: Sequence[Any]) -> KnownCandidate:
     waiter_id, holder, lane_id, priority, since, number, private, account = row
     return KnownCandidate(waiter_id, holder, lane_id, priority, moment(since), number, needs_of(private), account)

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from pools import options
 from pools.reasons import Check, Prospect
 from runs import queries, schema, states, why
 from runs.management.plain_command import PlainCommand, check_in_json, refusal
 from runs.models import Op, Run
-from runs.why import Named, Waited, Why
+from runs.why import Advice, Named, Waited, Why
 from runs.words import duration
 
 
@@ -85,6 +86,9 @@ class Command(PlainCommand):
             self.stdout.write(f"ahead of it: {ahead}")
         for entry in reasons.waited:
             self.stdout.write(f"so far it waited {duration(entry.seconds)} for {entry.name}")
+        for advice in reasons.options:
+            effect = f": {advice.effect[0].lower()}{advice.effect[1:]}" if advice.effect else ""
+            self.stdout.write(f"what would start it sooner: {_option(subject, advice)}{effect}")
 
 
 def _as_dict(subject: Run | Op, reasons: Why | None) -> dict[str, Any]:
@@ -111,7 +115,31 @@ def _as_dict(subject: Run | Op, reasons: Why | None) -> dict[str, Any]:
             {"who": _who(waiter.holder, named), "priority": waiter.priority, "since": waiter.since}
             for waiter, named in reasons.ahead
         ],
+        "options": [
+            {
+                "do": advice.option.kind,
+                "gate": advice.option.gate.key,
+                "to": advice.option.to or None,
+                "who": _who(advice.option.holder, advice.who) if advice.option.holder else None,
+                "starts": advice.option.effect.starts if advice.option.effect else None,
+                "effect": advice.effect,
+            }
+            for advice in reasons.options
+        ],
     }
+
+
+def _option(subject: Run | Op, advice: Advice) -> str:
+    option, who = advice.option, _who(advice.option.holder, advice.who)
+    run = subject.run if isinstance(subject, Op) else subject
+    return {
+        options.FREE: f"free what {who} holds, which nobody alive holds",
+        options.RESUME: f"resume {option.gate.name}",
+        options.WORKER: f"start {option.more} more workers of {option.gate.name}",
+        options.RAISE: f"limit of {option.gate.name} {option.gate.limit} -> {option.to}",
+        options.PRIORITY: f"priority of the run {run.priority} -> {option.to}",
+        options.END: f"the end of {who}",
+    }[option.kind]
 
 
 def _check(check: Check, reasons: Why) -> dict[str, Any]:
