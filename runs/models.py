@@ -190,6 +190,9 @@ class OpOutput(models.Model):
         return f"output of op {self.op_id}"
 
 
+SEVERE = ["CRITICAL", "ERROR", "WARNING"]  # levels of lines that an index of their own finds
+
+
 class LogLine(models.Model):
     """A line that an op wrote: by context.log, logging, stdout or stderr."""
 
@@ -204,6 +207,7 @@ class LogLine(models.Model):
         indexes = [
             models.Index(fields=["run", "id"], name="the_log_of_a_run"),
             models.Index(fields=["op", "id"], name="the_log_of_an_op"),
+            models.Index(fields=["run", "id"], name="warnings_and_errors_of_a_run", condition=Q(level__in=SEVERE)),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from pools import claims, explain
 from pools.explain import Waiting
 from runs import graph, plans, states
 from runs.catalog import ASSET_JOB
-from runs.models import LogLine, Op, Run
+from runs.models import Op, Run
 from runs.transitions import op_holder, run_holder
 
 # The groups under which runs are filtered.
@@ -172,14 +172,6 @@ def _spec(plan: graph.Plan, op: Op) -> graph.OpSpec:
 def why_queued(run: Run) -> Waiting | None:
     """Why a run is still in the queue, None if it is not."""
     return explain.waiting([run_holder(run.pk)]).get(run_holder(run.pk))
-
-
-def log_of(run: Run, op: str = "", most: int = 200) -> list[LogLine]:
-    """The last lines of a run's log, or of one op's, oldest first."""
-    found = LogLine.objects.filter(run=run).select_related("op")
-    if op:
-        found = found.filter(op__key=op)
-    return list(found.order_by("-id")[:most])[::-1]
 
 
 # --- who holds and waits ----------------------------------------------------------------------------

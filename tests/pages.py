@@ -13,6 +13,7 @@ EXAMPLES: dict[str, list[str]] = {
     "runs-cancel": ["/runs/cancel/?state=queued"],
     "run": ["/runs/{run}/", "/runs/{failed}/", "/runs/{queued}/"],
     "op": ["/runs/{run}/ops/load_sessions/", "/runs/{failed}/ops/charge_invoices/"],
+    "run-logs": ["/runs/{run}/logs/", "/runs/{run}/logs/?level=warning&op=stage_refunds", "/runs/{queued}/logs/"],
     "run-again": ["/runs/{failed}/again/"],
     "queue": ["/queue/"],
     "limits": ["/queue/limits/"],
@@ -32,7 +33,12 @@ EXAMPLES: dict[str, list[str]] = {
     "login-link": ["{link}"],
 }
 
-NO_PAGES = {"live": "the stream", "live-blocks": "its blocks as JSON"}
+NO_PAGES = {
+    "live": "the stream",
+    "live-blocks": "its blocks as JSON",
+    "run-log-fresh": "new lines of a log",
+    "run-log-text": "a log as a file",
+}
 
 
 def addresses(names: Mapping[str, str]) -> list[str]:

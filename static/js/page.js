@@ -54,7 +54,13 @@
               minute: "2-digit",
               hour12: false,
             })
-          : moment.toLocaleTimeString([], { hour12: false });
+          : moment.toLocaleTimeString([], {
+              hour12: false,
+              hour: "2-digit",
+              minute: "2-digit",
+              second: "2-digit",
+              fractionalSecondDigits: time.dataset.local === "exact" ? 3 : undefined,
+            });
       say(time, text);
     }
   };
@@ -159,6 +165,8 @@
     refresh();
     dialog();
   });
+
+  document.addEventListener("log:arrived", localise);
 
   // A form that came back with errors is taken up at the first of them; after the browser has gone to the form.
   addEventListener("load", () => one("[aria-invalid=true]")?.focus());

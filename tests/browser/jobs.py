@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import controlplane as dg
 
 
@@ -34,3 +36,20 @@ def load(context: dg.OpExecutionContext, rows: int) -> int:
 def breaks_once():
     """Fails, unless it is executed again."""
     load(extract())
+
+
+@dg.op
+def chatters(context: dg.OpExecutionContext) -> None:
+    """Says a hundred lines, then one a moment for as long as it may."""
+    for n in range(100):
+        context.log.info("row %d is read", n)
+    context.log.warning("row 7 is late")
+    for n in range(600):
+        context.log.info("beat %d", n)
+        time.sleep(0.2)
+
+
+@dg.job
+def talks():
+    """Says something all the time."""
+    chatters()

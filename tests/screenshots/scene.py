@@ -19,7 +19,7 @@ from pools.models import Audit, Change, Gate, Hold
 from pools.sizing import Author
 from runs import catalog, launch, run_limits, states, transitions, workforce
 from runs.audit import record
-from runs.models import Op, Run, Worker
+from runs.models import LogLine, Op, Run, Worker
 from tests import builders as a
 
 LEAD, ADMIN = Author("ops-lead", "page", "Backfill of 11-17 to 11-22, back to 6 on Friday"), Author("admin", "page")
@@ -149,7 +149,26 @@ def _marts() -> Run:
     for one in (backfill, run):
         go(one)
     a.let_pass(58)
+    _said(run)
     return run
+
+
+def _said(run: Run) -> None:
+    """What the ops of a run said so far."""
+    lines = []
+    for row in Op.objects.filter(run=run, started_at__isnull=False):
+        texts = [("INFO", f"{row.key} begins"), ("DEBUG", "cursor opened"), ("STDOUT", "12 041 rows so far")]
+        if row.attempt > 1:
+            texts.append(("WARNING", "the source was reset, it is read again"))
+        if row.ended_at:
+            texts.append(("INFO", "Merged 1,204,331 rows into MART.REVENUE_DAILY (batch 3 of 4)"))
+        for n, (level, text) in enumerate(texts):
+            at = row.started_at + timedelta(seconds=7.31 * n)
+            lines.append(LogLine(run=run, op=row, attempt=row.attempt, at=at, level=level, text=text))
+    failed = Op.objects.get(run=run, key="stage_refunds")
+    error = "ConnectionError: connection reset by peer"
+    lines.append(LogLine(run=run, op=failed, attempt=1, at=failed.ready_at, level="ERROR", text=error))
+    LogLine.objects.bulk_create(sorted(lines, key=lambda line: line.at))
 
 
 def _others() -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/jobs/copy_table/launch/"]
 PAGES += ["/launch/?select=orders&select=report", "/pools/database/", "/runs/UID/", "/runs/UID/ops/op_3/"]
-PAGES += ["/search/", "/search/?q=op"]
+PAGES += ["/search/", "/search/?q=op", "/runs/UID/logs/", "/runs/UID/logs/?op=op_3&level=error&text=x"]
 PAGES += [
     "/changes/",
     "/changes/?subject=pool:database&before=2",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from controlplane.dashboard.screens.audit import audit
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes, ledger
+from controlplane.dashboard.screens.logs import blocks_of_log, log
 from controlplane.dashboard.screens.ops import blocks_of_op, op
 from controlplane.dashboard.screens.overview import overview, rail, rail_counts
 from controlplane.dashboard.screens.pools import pool, pools
@@ -19,8 +20,8 @@ from controlplane.dashboard.screens.runs import blocks_of_run, bulk_canceling, r
 from controlplane.dashboard.screens.workers import workers
 
 __all__ = [
-    "Block", "NoSuchScreen", "blocks_of", "blocks_of_op", "blocks_of_run", "bulk_canceling", "is_touched", "ledger",
-    "rail_counts", "run_list_topic", "run_table",
+    "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run", "bulk_canceling",
+    "is_touched", "ledger", "rail_counts", "run_list_topic", "run_table",
 ]  # fmt: skip
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
@@ -29,6 +30,7 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "runs": run_list,
     "run": run,
     "op": op,
+    "log": log,
     "pools": pools,
     "pool": pool,
     "queue": queue,
@@ -65,6 +67,8 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
             return any(thing.startswith("gate:pool:") for thing in changed)
         case "run":
             return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
+        case "log":
+            return any(thing in ("runs", f"log:{argument}", f"run:{argument}") for thing in changed)
         case "op":
             return True  # it can't be told from a topic which limits it waits for
         case "runs" | "changes" | "audit":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controlplane.dashboard.screens.block import Block
-from runs import lineage, queries, states, why
+from runs import lineage, log_lines, queries, states, why
 from runs.queries import OpView
 
 
@@ -21,7 +21,7 @@ def blocks_of_op(view: OpView) -> list[Block]:
     reasons = why.of_op(row)
     source = lineage.sources([row]).get(row.reused_from or 0)
     tries = lineage.tries(row.pk)
-    lines = queries.log_of(run, row.key) if row.attempt or tries else []  # before its first attempt it said nothing
+    lines = log_lines.tail(run, row) if row.attempt or tries else []  # before its first attempt it said nothing
     log = {"run": run, "lines": lines, "op": row.key, "source": source}
     head = {"op": row, "upstream": view.upstream if row.state == states.PENDING else (), "source": source}
     return [

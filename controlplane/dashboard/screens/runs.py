@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.timeline import Timeline
-from runs import bulk_cancel, lineage, queries, reexecution, states, time_split, why
+from runs import bulk_cancel, lineage, log_lines, queries, reexecution, states, time_split, why
 from runs.models import Run
 from runs.queries import Filter, OpView
 
@@ -61,7 +61,7 @@ def blocks_of_run(run: Run) -> list[Block]:
         Block("why", "runs/_why.html", {"run": run, "why": reasons, **_first_of(run, waiting_ops), "more": more}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
-        Block("log", "runs/_log.html", {"run": run, "lines": queries.log_of(run) if run.started_at else [], "op": ""}),
+        Block("log", "runs/_log.html", {"run": run, "lines": log_lines.tail(run) if run.started_at else [], "op": ""}),
     ]
 
 
