@@ -28,6 +28,7 @@ from runs.tickets import CHANGES
 log = logging.getLogger(__name__)
 
 PAUSE = 0.5  # seconds between two drawings of the same screen
+RESTLESS = 5.0  # seconds between two drawings of a screen that shows what nobody tells of
 HEARTBEAT = 15.0
 LONGEST_STREAM = 15 * 60.0  # then the browser comes back, and its session is checked again
 MOST_TOPICS = 6
@@ -78,7 +79,8 @@ class Hub:
     def _run(self) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._keep_drawn())]
+            jobs = (self._listen(), self._watch_the_restless(), self._keep_drawn())
+            self._tasks = [asyncio.create_task(job) for job in jobs]
 
     async def _listen(self) -> None:
         """Mark the screens that a change touches."""
@@ -102,9 +104,20 @@ class Hub:
             finally:
                 await client.aclose()
 
+    async def _watch_the_restless(self) -> None:
+        """Mark, every few seconds, the screens that show heartbeats and what others do in our Redis."""
+        while True:
+            await asyncio.sleep(RESTLESS)
+            self._mark(self._watched() & screens.RESTLESS)
+
     def _touch(self, changed: set[str] | None) -> None:
-        watched = {topic for client in self._clients for topic in client.topics}
-        self._dirty |= {topic for topic in watched if changed is None or screens.is_touched(topic, changed)}
+        self._mark({topic for topic in self._watched() if changed is None or screens.is_touched(topic, changed)})
+
+    def _watched(self) -> set[str]:
+        return {topic for client in self._clients for topic in client.topics}
+
+    def _mark(self, topics: set[str]) -> None:
+        self._dirty |= topics
         if self._dirty:
             self._wake.set()
 

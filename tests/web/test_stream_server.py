@@ -7,8 +7,11 @@ import asyncio
 import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
+from controlplane.dashboard import live
 from controlplane.dashboard.live import Hub
+from runs.models import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,3 +56,22 @@ def test_the_hub_ends_when_it_is_canceled_at_whatever_moment(engine) -> None:
             assert not loop.run_until_complete(cancel_after(steps)), f"{steps} steps after its start"
         finally:
             loop.close()
+
+
+def test_heartbeats_are_seen_although_nobody_tells_of_them(engine, monkeypatch) -> None:
+    monkeypatch.setattr(live, "RESTLESS", 0.05)
+
+    async def until_seen() -> None:
+        frames = Hub().stream(frozenset({"workers"}))
+        async for frame in frames:
+            if '"workers": ' in frame:
+                break
+        now = timezone.now()
+        await Worker.objects.acreate(
+            name="w", host="h", launcher="l", queue="default", born_at=now, lease_until=now
+        )  # a launcher would announce it
+        async for frame in frames:
+            if "1 worker<" in frame:
+                return
+
+    asyncio.run(asyncio.wait_for(until_seen(), 20))

@@ -20,7 +20,7 @@ from controlplane.dashboard.screens.runs import blocks_of_run, bulk_canceling, r
 from controlplane.dashboard.screens.workers import workers
 
 __all__ = [
-    "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run", "bulk_canceling",
+    "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run", "bulk_canceling",
     "is_touched", "ledger", "rail_counts", "run_list_topic", "run_table",
 ]  # fmt: skip
 
@@ -40,6 +40,9 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "audit": audit,
     "workers": workers,
 }
+
+
+RESTLESS = frozenset({"workers"})  # what they show changes without a word
 
 
 class NoSuchScreen(LookupError):
