@@ -29,13 +29,18 @@ _QUEUED = _COUNT.format("runs_run", f"'{states.QUEUED}'")
 _IN_PROGRESS = _COUNT.format("runs_run", ", ".join(f"'{state}'" for state in states.RUN_IN_PROGRESS))
 _WAITING = _COUNT.format("runs_op", f"'{states.READY}'")
 _DRIFT = "COALESCE((SELECT drift FROM pools_audit ORDER BY id DESC LIMIT 1), 0)"
+# Of the newest failures, those that nobody, nor they by themselves, executes again: as `lineage.open_failures`.
+_FAILED = f"""(SELECT count(*)
+    FROM (SELECT id, retry_at FROM runs_run WHERE state = '{states.FAILURE}'
+          ORDER BY id DESC LIMIT {lineage.NEWEST}) AS failed
+    WHERE failed.retry_at IS NULL AND NOT EXISTS (SELECT 1 FROM runs_run AS again WHERE again.parent_id = failed.id))"""
 
 
 @dataclass(frozen=True)
 class Now:
     """How many runs are queued and in progress, how many ops wait; the run queue's maximum and its version; the drift.
 
-    `drift`: how many findings the last audit made.
+    `drift`: how many findings the last audit made. `failed`: how many of the newest failures need a person.
     """
 
     queued: int
@@ -44,17 +49,24 @@ class Now:
     maximum: int | None
     version: int
     drift: int = 0
+    failed: int = 0
 
 
 def now() -> Now:
-    """The deployment in six numbers. One query."""
-    counted = {"queued": _QUEUED, "progress": _IN_PROGRESS, "waiting": _WAITING, "drift": _DRIFT}
+    """The deployment in seven numbers. One query."""
+    counted = {
+        "queued": _QUEUED,
+        "progress": _IN_PROGRESS,
+        "waiting": _WAITING,
+        "drift": _DRIFT,
+        "failed": _FAILED,
+    }
     rows = RunQueue.objects.annotate(
         **{name: RawSQL(sql, [], output_field=IntegerField()) for name, sql in counted.items()}
     )
     row = rows.values(*counted, "max_concurrent_runs", "version").get()
     limit, version = row["max_concurrent_runs"], row["version"]
-    return Now(row["queued"], row["progress"], row["waiting"], limit, version, row["drift"])
+    return Now(row["queued"], row["progress"], row["waiting"], limit, version, row["drift"], row["failed"])
 
 
 # --- the run queue ----------------------------------------------------------------------------------

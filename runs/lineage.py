@@ -12,6 +12,7 @@ from runs.models import Op, OpEvent, Run
 
 MOST_CHILDREN = 5  # shown of a run
 MOST_TRIES = 100  # of an op, on its page
+NEWEST = 20  # failures among which those are looked for that need a person
 MOST_OF_A_RUN = 2000
 
 
@@ -71,9 +72,9 @@ class Failure:
     reusable: bool  # whether anything of it succeeded
 
 
-def open_failures(most: int = 3, among: int = 20) -> QuerySet[Run]:
+def open_failures(most: int = 3) -> QuerySet[Run]:
     """The newest runs that failed and that nobody, nor they by themselves, executes again; of the newest failures."""
-    newest = Run.objects.filter(state=states.FAILURE).order_by("-id").values("pk")[:among]
+    newest = Run.objects.filter(state=states.FAILURE).order_by("-id").values("pk")[:NEWEST]
     again = Run.objects.filter(parent=OuterRef("pk"))
     return Run.objects.filter(~Exists(again), pk__in=newest, retry_at=None).order_by("-id")[:most]
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 
 from controlplane.dashboard import roles, screens
 
@@ -23,6 +24,6 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "",
         "server_now": timezone.now(),
         "may_operate": known["may_operate"],
-        "rail": screens.rail_counts,
+        "rail": SimpleLazyObject(screens.rail_counts),
         "live": settings.LIVE,
     }

@@ -102,6 +102,13 @@
     }
   };
 
+  // The icon of the tab tells of failures that wait for a person.
+  const tab = () => {
+    const icon = one("link[rel=icon][data-failed]");
+    const wanted = one("#count-failures")?.textContent ? icon?.dataset.failed : icon?.dataset.calm;
+    if (wanted && icon.getAttribute("href") !== wanted) icon.href = wanted;
+  };
+
   const toasts = () => {
     const box = one("#toasts");
     if (!box?.children.length) return;
@@ -134,6 +141,7 @@
     follow();
     witness();
     steppers();
+    tab();
     toasts();
   };
 

@@ -36,6 +36,8 @@ def test_from_failure_in_one_click(sign_in: Callable[..., Page], sluice: Deploym
     page = sign_in()
     uid = sluice.launch("breaks_once")
     page.goto(f"{sluice.url}/runs/{uid}/")  # most likely before it has failed: the button comes live
+    icon = page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", re.compile("icon-failed"))
     page.get_by_role("button", name="Retry from failure").click()
     expect(page.locator(".said")).to_contain_text(f"executes {uid[:8]} again.")
     expect(page.locator("#run-head")).to_contain_text("Succeeded")

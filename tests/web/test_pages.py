@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from controlplane.dashboard import screens
 from pools import claims
@@ -107,6 +108,17 @@ def test_a_run_says_where_its_time_went(operator: Client, busy: Run) -> None:
     assert "In the run queue" in panel
     assert "team=growth" in panel
     assert "All its ops together" not in panel
+
+
+def test_the_icon_of_the_tab_tells_of_failures_that_need_a_person(operator: Client, engine) -> None:
+    failed = a.running_op(a.op("broken"))
+    assert 'href="/static/icon.svg" data-calm' in operator.get("/pools/").content.decode()
+    a.fail(failed, "ValueError: it broke")
+    text = operator.get("/pools/").content.decode()
+    assert 'href="/static/icon-failed.svg" data-calm' in text
+    assert 'id="count-failures">1</span>' in text
+    Run.objects.update(retry_at=timezone.now())  # it executes itself again
+    assert 'href="/static/icon.svg" data-calm' in operator.get("/pools/").content.decode()
 
 
 def test_a_page_goes_over_the_wire_compressed(operator: Client, busy: Run) -> None:

@@ -21,6 +21,7 @@ def rail_counts(now: Now | None = None) -> dict[str, Any]:
         "queue": now.queued or "",
         "pools": pool_queries.counted(now.waiting) if now.waiting else "",
         "audit": now.drift or "",
+        "failures": now.failed or "",
     }
 
 
