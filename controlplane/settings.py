@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "controlplane.dashboard.middleware.say_not_allowed",
     "controlplane.dashboard.middleware.RefuseNul",
 ]
 

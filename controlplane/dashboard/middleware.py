@@ -1,7 +1,7 @@
 """What holds for every request and every answer.
 
 Nothing with a NUL is let in. The content security policy: our own files, nothing inline, nobody's frame. Pages go
-over the wire compressed.
+over the wire compressed. Whoever loads the address of a button is told so.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.decorators import sync_and_async_middleware
+
+from controlplane.dashboard.views import errors
 
 POLICY = "; ".join(
     (
@@ -50,6 +52,33 @@ def content_security_policy(get_response: Callable[[HttpRequest], Any]) -> Calla
 def _marked(response: HttpResponseBase) -> HttpResponseBase:
     response.headers["Content-Security-Policy"] = POLICY
     return response
+
+
+@sync_and_async_middleware
+def say_not_allowed(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Give a 405 a page: Django's own is empty, and whoever loads the address of a button would see nothing."""
+
+    def is_bare(request: HttpRequest, response: HttpResponseBase) -> bool:
+        return response.status_code == 405 and request.method == "GET"
+
+    def worded(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        said = errors.not_allowed(request)
+        said["Allow"] = response.headers["Allow"]
+        return said
+
+    if iscoroutinefunction(get_response):
+
+        async def serve_async(request: HttpRequest) -> HttpResponseBase:
+            response: HttpResponseBase = await get_response(request)
+            return await sync_to_async(worded)(request, response) if is_bare(request, response) else response
+
+        return serve_async
+
+    def serve(request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = get_response(request)
+        return worded(request, response) if is_bare(request, response) else response
+
+    return serve
 
 
 class Compressed(GZipMiddleware):

@@ -30,21 +30,21 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _say(request, 404, "There is nothing here.", text or "The address may be mistyped, or the thing is gone.")
 
 
+def not_allowed(request: HttpRequest) -> HttpResponse:
+    text = "Something is changed at this address, by a button of another page; nothing is shown here."
+    return _say(request, 405, "There is nothing to read here.", text)
+
+
 def failed(request: HttpRequest) -> HttpResponse:
-    if _schema_is_behind():
-        return HttpResponse(render_to_string("errors/behind.html"), status=503)
-    return _say(
-        request, 500, "Something went wrong on our side.", "Nothing was changed. The log of the server says more."
-    )
+    """Said without the database, if that is what failed."""
+    try:
+        if schema.behind():
+            return HttpResponse(render_to_string("errors/behind.html"), status=503)
+        title, text = "Something went wrong on our side.", "Nothing was changed. The log of the server says more."
+        return _say(request, 500, title, text)
+    except DatabaseError:
+        return HttpResponse(render_to_string("errors/away.html"), status=503)
 
 
 def _say(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
     return into_dialog(request, "_message.html", status, title=title, text=text)
-
-
-def _schema_is_behind() -> bool:
-    """Whether that is why: asked only once something has failed, when the database may be away too."""
-    try:
-        return bool(schema.behind())
-    except DatabaseError:
-        return False
