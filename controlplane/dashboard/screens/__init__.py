@@ -20,8 +20,8 @@ from controlplane.dashboard.screens.runs import blocks_of_run, bulk_canceling, r
 from controlplane.dashboard.screens.workers import workers
 
 __all__ = [
-    "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run", "bulk_canceling",
-    "is_touched", "ledger", "rail_counts", "run_list_topic", "run_table",
+    "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run",
+    "bulk_canceling", "is_touched", "ledger", "rail_counts", "run_list_topic", "run_table",
 ]  # fmt: skip
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
