@@ -111,6 +111,7 @@ TEMPLATES = [
                 "controlplane.dashboard.templatetags.sluice",
                 "controlplane.dashboard.templatetags.findings",
                 "controlplane.dashboard.templatetags.ledger",
+                "controlplane.dashboard.templatetags.launching",
                 "controlplane.dashboard.templatetags.spent",
             ],
         },

@@ -14,7 +14,7 @@ from pools import claims, reasons, rules, seen, waits
 from pools.models import Gate, Waiter
 from pools.queries import COUNT_TO, CountOf, Picture, blocked_at, in_line_at, pool_settings
 from pools.reasons import Explanation
-from pools.rules import Candidate
+from pools.rules import Candidate, GateSpec, Need
 from pools.waits import SoFar
 
 
@@ -90,11 +90,52 @@ def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Wait
     return explained
 
 
+@dataclass(frozen=True)
+class Newcomer:
+    """Somebody who has not asked yet. `holder`: what it would be called, its kind at least."""
+
+    holder: str
+    priority: int
+    needs: Sequence[Need]
+    prospects: Sequence[Sequence[GateSpec]] = ()
+
+
+def newcomers(them: Sequence[Newcomer], picture: Picture) -> list[Explanation]:
+    """How each would find its limits if it asked now.
+
+    `picture` has all gates that they need and that are there; one that is not there yet is as it would be born.
+    """
+    known = {row.key: seen.gate(row) for row in picture.gates.values()}
+    for spec in (spec for one in them for spec in _specs_of(one)):
+        if spec.key not in known:
+            limit = picture.default_limit if spec.kind == "pool" else spec.limit
+            known[spec.key] = rules.Gate(-len(known) - 1, spec.kind, spec.key, spec.label, limit, 0)
+    gates = _Gates(None, known.values())
+    looked_at = {known[spec.key].id for one in them for group in one.prospects for spec in group}
+    real = sorted(gate_id for gate_id in looked_at if gate_id > 0) if picture.check_at_queue else []
+    waited_for = claims.waited_for(real, gates.load, gates.get)
+    now = timezone.now()
+    explained = []
+    for one in them:
+        candidate = Candidate(0, one.holder, 0, one.priority, now, 0)
+        in_order = sorted(one.needs, key=lambda need: (rules.KINDS.index(need.gate.kind), need.gate.key))
+        needs = tuple((known[need.gate.key].id, need.slots) for need in in_order)
+        groups = tuple(tuple(known[spec.key].id for spec in group) for group in one.prospects)
+        outlook = groups if picture.check_at_queue else ()
+        explained.append(reasons.explain(candidate, needs, gates.get, outlook, waited_for, picture.run_buffer))
+    return explained
+
+
+def _specs_of(one: Newcomer) -> list[GateSpec]:
+    return [*(need.gate for need in one.needs), *(spec for group in one.prospects for spec in group)]
+
+
 class _Gates:
     """Gates as they stood when the first of them was looked at. All that are to be loaded by then are asked at once."""
 
-    def __init__(self, picture: Picture | None) -> None:
+    def __init__(self, picture: Picture | None, known: Iterable[rules.Gate] = ()) -> None:
         self._known = {gate_id: seen.gate(gate) for gate_id, gate in picture.gates.items()} if picture else {}
+        self._known |= {gate.id: gate for gate in known}
         self._wanted: set[int] = set()
 
     def load(self, gate_ids: Iterable[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.db.models.expressions import RawSQL
@@ -131,7 +132,7 @@ def _pool_view(gate: Gate) -> PoolView:
 
 @dataclass(frozen=True)
 class Picture:
-    """All gates that candidates share, by their ids, each with its `line`; and what holds for the pool check.
+    """Gates that candidates share, by their ids, each with its `line`; and the settings of all pools.
 
     Read by one query, so that a page can show pools, run limits and workers as they stood at one moment.
     """
@@ -139,6 +140,8 @@ class Picture:
     gates: Mapping[int, Gate]
     check_at_queue: bool
     run_buffer: int
+    default_limit: int | None
+    granularity: str
 
     def of(self, *kinds: str) -> list[Gate]:
         """The gates of some kinds, in the order of their keys."""
@@ -150,20 +153,16 @@ class Picture:
         return _busiest_first(self.of("pool"))
 
 
-def picture() -> Picture:
-    """How all that is shared stands now."""
+def picture(keys: Iterable[str] | None = None) -> Picture:
+    """How all that is shared stands now; with `keys`, only those of these gates that are there."""
+    shared = Gate.objects.exclude(kind__in=rules.PRIVATE_KINDS)
+    found = _with_line(shared if keys is None else shared.filter(key__in=list(keys)))
     settings = PoolSettings.objects.all()
-    rows = (
-        _with_line(Gate.objects.exclude(kind__in=rules.PRIVATE_KINDS))
-        .annotate(
-            check_at_queue=Subquery(settings.values("check_at_queue")[:1]),
-            run_buffer=Subquery(settings.values("run_buffer")[:1]),
-        )
-        .order_by("key")
-    )
+    of_all = ("check_at_queue", "run_buffer", "default_limit")
+    rows = found.annotate(**{name: Subquery(settings.values(name)[:1]) for name in of_all}).order_by("key")
     gates = {gate.pk: gate for gate in rows}
-    first = next(iter(gates.values()), None)
-    return Picture(gates, bool(first and first.check_at_queue), first.run_buffer if first else 0)
+    first: Any = next(iter(gates.values()), None) or pool_settings()
+    return Picture(gates, bool(first.check_at_queue), first.run_buffer, first.default_limit, first.granularity)
 
 
 def pool_settings() -> PoolSettings:

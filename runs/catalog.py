@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -65,6 +65,11 @@ class Job:
     def plan(self) -> graph.Plan:
         """What a run of this job executes, frozen."""
         return make_plan(self.nodes, self.executor)
+
+    @property
+    def without_params(self) -> Job:
+        """The same, as if nothing had to be given."""
+        return replace(self, params=None)
 
     @property
     def pools(self) -> list[str]:

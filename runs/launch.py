@@ -84,26 +84,8 @@ def launch(
     Raises CannotLaunch; NotDue if somebody else was first to execute a run again. One transaction: the run, its ops,
     its place in the queue.
     """
-    errors: dict[str, str] = {}
-    all_tags = dict(job.tags)
-    try:
-        all_tags |= checked_tags(tags, "run")
-    except DefinitionError as error:
-        errors["tags"] = str(error)
-    if priority is not None:
-        all_tags[system_tags.PRIORITY] = str(priority)
     plan = again.plan if again else job.plan
-    if wrong := system_tags.errors(all_tags):
-        errors["tags"] = "; ".join(wrong.values())
-    errors |= _priority_errors(all_tags, max((abs(op.priority) for op in plan.ops), default=0))
-    try:
-        checked = params.check(job.params, values or {})
-    except params.InvalidParams as error:
-        errors |= {f"params.{name}" if name else "params": text for name, text in error.errors.items()}
-    errors |= _plan_errors(job.name, plan)
-    if errors:
-        raise CannotLaunch(errors)
-
+    all_tags, checked = check(job, plan, tags, priority, values)
     plan_id = plans.keep(plan)
     with claims.desk() as desk:
         if again and not _is_first(again):
@@ -135,6 +117,35 @@ def launch(
         transitions.ask_for_start(desk, run)
     run.refresh_from_db()
     return run
+
+
+def check(
+    job: Job,
+    plan: graph.Plan,
+    tags: Mapping[str, Any] | None = None,
+    priority: int | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """All tags that a run will have, and its params, completed with defaults. Raises CannotLaunch; writes nothing."""
+    errors: dict[str, str] = {}
+    all_tags = dict(job.tags)
+    try:
+        all_tags |= checked_tags(tags, "run")
+    except DefinitionError as error:
+        errors["tags"] = str(error)
+    if priority is not None:
+        all_tags[system_tags.PRIORITY] = str(priority)
+    if wrong := system_tags.errors(all_tags):
+        errors["tags"] = "; ".join(wrong.values())
+    errors |= _priority_errors(all_tags, max((abs(op.priority) for op in plan.ops), default=0))
+    try:
+        checked = params.check(job.params, values or {})
+    except params.InvalidParams as error:
+        errors |= {f"params.{name}" if name else "params": text for name, text in error.errors.items()}
+    errors |= _plan_errors(job.name, plan)
+    if errors:
+        raise CannotLaunch(errors)
+    return all_tags, checked
 
 
 def _pending(run: Run, rank: int, op: graph.OpSpec) -> Op:

@@ -34,9 +34,9 @@ def document() -> dict[str, Any]:
     }
 
 
-def as_yaml(found: dict[str, Any]) -> str:
-    """A document as the text of a file."""
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=10_000)
+def as_yaml(found: Any, flow: bool = False) -> str:
+    """A document as the text of a file; with `flow`, in one line."""
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=flow)
 
 
 def pools_with_something_of_their_own() -> QuerySet[Pool]:

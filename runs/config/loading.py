@@ -6,7 +6,9 @@ file fill the memory (a number of a million digits, merges of merges).
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import re
+from typing import Any, NoReturn
 
 import yaml
 
@@ -16,6 +18,7 @@ from runs.config.values import InvalidConfiguration
 MOST_BYTES = 1024 * 1024
 LARGEST_NUMBER = 2**63 - 1  # beyond it Python may refuse to write the number out
 MERGE = "tag:yaml.org,2002:merge"
+TEXT = "tag:yaml.org,2002:str"
 
 
 def text_of(path: str) -> str:
@@ -35,8 +38,21 @@ def text_of(path: str) -> str:
 
 def load(text: str, name: str) -> Any:
     """What a text in YAML says. Raises InvalidConfiguration; `name` is for its text."""
+    return _load(text, name, _Loader)
+
+
+def load_data(text: str, name: str) -> Any:
+    """The same for values that somebody types: nothing but what JSON has, and every word is what it looks like.
+
+    A time, a date, `yes` and `no` are texts (YAML 1.1 reads 10:30 as 630 and NO as false), 010 is ten, every key is a
+    text. An alias is refused: a few lines of them would be gigabytes.
+    """
+    return _load(text, name, _DataLoader)
+
+
+def _load(text: str, name: str, loader: type[yaml.SafeLoader]) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
@@ -52,12 +68,16 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
+            self.see_key(key)
             if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
                 if (key.tag, key.value) in seen:
                     problem = f"the key {_cut(key.value)} stands twice"
                     raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
         return node
+
+    def see_key(self, key: yaml.Node) -> None:
+        """Called with every key before it is looked at."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """What is merged many times over counts once, so that merges of merges don't multiply."""
@@ -83,6 +103,55 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+class _DataLoader(_Loader):
+    """See `load_data`. What is a number, and what is not a text, is as in YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}
+    yaml_constructors = {
+        tag: construct
+        for tag, construct in _Loader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "an alias is not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def see_key(self, key: yaml.Node) -> None:
+        if isinstance(key, yaml.ScalarNode):
+            key.tag = TEXT
+
+    def construct_undefined(self, node: yaml.Node) -> NoReturn:
+        raise yaml.constructor.ConstructorError(None, None, f"{_cut(node.tag)} is not allowed", node.start_mark)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        node.value = re.sub("^([+-]?)0+(?=[0-9])", r"\1", node.value)  # or it would be octal
+        return super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        number = super().construct_yaml_float(node)
+        if not math.isfinite(number):
+            raise yaml.constructor.ConstructorError(None, None, f"{_cut(node.value)} is not finite", node.start_mark)
+        return number
+
+
+_DataLoader.add_constructor(None, _DataLoader.construct_undefined)
+_DataLoader.add_constructor("tag:yaml.org,2002:int", _DataLoader.construct_yaml_int)
+_DataLoader.add_constructor("tag:yaml.org,2002:float", _DataLoader.construct_yaml_float)
+for _name, _looks, _begins in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _DataLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_looks})$"), _begins)
 
 
 def _kind(tag: str) -> str:

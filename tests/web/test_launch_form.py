@@ -9,7 +9,8 @@ from typing import Any, Literal, Optional
 import pytest
 
 import controlplane as dg
-from controlplane.dashboard.forms import LaunchForm, RuleForm
+from controlplane.dashboard.forms import RuleForm
+from controlplane.dashboard.launch_form import LaunchForm
 from runs import params
 from runs.catalog import Job
 
@@ -53,10 +54,10 @@ def test_a_number_can_be_chosen():
     assert (chosen["number"], chosen["level"]) == (2, 2)
 
 
-def test_null_is_a_value_and_nothing_is_the_default():
-    assert launched(maybe="null")["maybe"] is None
-    assert launched(maybe="")["maybe"] == 7
+def test_nothing_is_none_where_that_is_allowed_and_else_the_default():
+    assert launched(maybe="")["maybe"] is None
     assert launched(rows="")["rows"] == 10
+    assert launched(value="null")["value"] is None
 
 
 def test_a_text_that_was_cleared_is_empty():
@@ -66,15 +67,18 @@ def test_a_text_that_was_cleared_is_empty():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "This is not JSON"),
-        ("[NaN]", "NaN is no JSON value"),
-        ("-Infinity", "-Infinity is no JSON value"),
-        ("1e400", "1e400 is too large"),
-        ("1" * 5000, "This is not JSON"),
-        ("[" * 100_000, "nested too deeply"),
+        ("{", "line 1, column 2: expected the node content"),
+        ("a: 1\na: 2", "the key a stands twice"),
+        ("1" * 5000, "is no int"),
+        ("&a [*a]", "an alias is not allowed"),
+        ("!!binary aGk=", "is not allowed"),
+        ("[" * 100_000, "no YAML"),
+        ("[.nan]", ".nan is not finite"),
+        ("-.inf", "-.inf is not finite"),
+        ("1e400", "1e400 is not finite"),
     ],
 )
-def test_what_is_no_json_value_is_refused_beside_its_field(text, said):
+def test_what_is_no_value_is_refused_beside_its_field(text, said):
     sent = form(value=text)
     assert not sent.is_valid()
     assert said in str(sent.errors["params.value"])
