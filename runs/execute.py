@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runs import catalog, graph, interrupts, logs, outputs, params, retry, states, tickets, transitions
+from runs import catalog, graph, interrupts, logs, outputs, params, retry, states, transitions
 from runs.context import AssetExecutionContext, OpExecutionContext
 from runs.definitions import OpDefinition
 from runs.patience import patiently
-from runs.tickets import Ticket
-from runs.transitions import Attempt
+from runs.transitions import Attempt, Taker
 from runs.verdict import TIMED_OUT, Verdict
 
 log = logging.getLogger(__name__)
@@ -25,36 +24,36 @@ CONTEXT = ""  # no parameter has this name
 
 @dataclass(frozen=True)
 class Done:
-    """What came of an attempt. No verdict: the ticket is stale, or the op was interrupted or fenced.
+    """What came of an attempt. No verdict: the op was interrupted or fenced.
 
-    `following`: the ticket of an op that was admitted in its place and that the caller is to run: nobody else has it.
+    `following`: an op that has started in its place, and that the caller is to run: nobody else will.
     """
 
     verdict: Verdict | None = None
-    following: Ticket | None = None
+    following: Attempt | None = None
+
+
+def start(op_id: int, token: int, worker_id: int | None = None) -> Attempt | None:
+    """Start an admitted op in this process: a guarded write under the ticket's token. None: the ticket is stale."""
+    # The guarded verbs may be called twice while the database is away: the token fences.
+    return patiently(lambda: transitions.start(op_id, token, worker_id, os.getpid()))
 
 
 def attempt(
-    op_id: int,
-    token: int,
-    worker_id: int | None = None,
+    started: Attempt,
     clear: Callable[[], None] = lambda: None,
-    goes_on: Callable[[], str] = lambda: "",
+    taker: Callable[[Attempt], Taker | None] = lambda _: None,
 ) -> Done:
-    """Run an admitted op to its verdict.
+    """Run a started op to its verdict.
 
     `clear` ends what the op has started and left running; called before its slots are free, unless it succeeded.
-    `goes_on` says of which queue the caller would run another op now; "": of none.
+    `taker` says, once it has succeeded, whether the caller would run another op in its place.
 
-    1. Start: a guarded write under the ticket's token; without it, nothing happens.
-    2. Run the op's function with its inputs, while everything it says is kept.
-    3. Store what it returned, and form the verdict.
-    4. Complete: a guarded write under the same token.
+    1. Run the op's function with its inputs, while everything it says is kept.
+    2. Store what it returned, and form the verdict.
+    3. Complete: a guarded write under the token that it was started with.
     """
-    # The guarded verbs may be called twice while the database is away: the token fences.
-    started = patiently(lambda: transitions.start(op_id, token, worker_id, os.getpid()))
-    if started is None:
-        return Done()
+    op_id, token = started.op_id, started.token
     try:
         verdict = _run(started)
     except interrupts.Interrupted:
@@ -63,16 +62,16 @@ def attempt(
         return Done()
     if verdict.state != states.SUCCESS:
         clear()
-    queue = goes_on() if verdict.state == states.SUCCESS and not started.plan.by_key[started.key].isolated else ""
-    with tickets.taking_over(queue) as taken:
-        is_ours = patiently(lambda: transitions.complete(op_id, token, verdict))
-    if not is_ours:
-        late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
-        log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
-        patiently(lambda: transitions.note_late(op_id, started.number, late))
-        outputs.discard(verdict.output)
-        return Done(following=next(iter(taken), None))
-    return Done(verdict, next(iter(taken), None))
+    goes_on = taker(started) if verdict.state == states.SUCCESS else None
+    is_ours = patiently(lambda: transitions.complete(op_id, token, verdict, goes_on))
+    following = goes_on.begun if goes_on else None
+    if is_ours:
+        return Done(verdict, following)
+    late = f"its result came too late and was refused: {verdict.state} {verdict.error}".strip()[:500]
+    log.warning("op %s: attempt %s is not ours any more; %s", op_id, started.number, late)
+    patiently(lambda: transitions.note_late(op_id, started.number, late))
+    outputs.discard(verdict.output)
+    return Done(following=following)
 
 
 def _run(started: Attempt) -> Verdict:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -49,7 +47,6 @@ class Ticket:
     op_id: int
     token: int
     queue: str
-    isolated: bool = False  # it wants a process of its own
 
     @property
     def job_id(self) -> str:
@@ -66,7 +63,6 @@ class SeenTicket:
     since: datetime | None
 
 
-_taker = threading.local()  # the queue of which this thread takes a ticket over, and what it has taken
 _client: redis.Redis | None = None
 _silent_until = 0.0
 
@@ -97,35 +93,8 @@ def connection() -> redis.Redis:
     return _client
 
 
-@contextmanager
-def taking_over(queue: str) -> Iterator[list[Ticket]]:
-    """The first ticket of this queue that is issued inside, in this thread, goes to the caller, and not to Redis.
-
-    If the caller dies with it, the clock finds that it is lost. "": none is taken.
-    """
-    taken: list[Ticket] = []
-    _taker.queue, _taker.taken = queue, taken
-    try:
-        yield taken
-    finally:
-        _taker.queue, _taker.taken = "", []
-
-
-def _left_by_taker(tickets: Sequence[Ticket]) -> Sequence[Ticket]:
-    """The tickets, without the one that is taken over."""
-    queue = getattr(_taker, "queue", "")
-    if not queue or _taker.taken:
-        return tickets
-    mine = next((ticket for ticket in tickets if ticket.queue == queue and not ticket.isolated), None)
-    if mine is None:
-        return tickets
-    _taker.taken.append(mine)
-    return [ticket for ticket in tickets if ticket is not mine]
-
-
 def issue(tickets: Sequence[Ticket]) -> None:
     """Put tickets on their RQ queues. Called after commit: an op that was not admitted gets none."""
-    tickets = _left_by_taker(tickets)
 
     def enqueue(client: redis.Redis) -> None:
         with client.pipeline() as pipe:

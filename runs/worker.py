@@ -26,7 +26,7 @@ from rq.serializers import JSONSerializer
 
 from runs import execute, interrupts, processes, tickets
 from runs.parentage import die_with
-from runs.tickets import Ticket
+from runs.transitions import Attempt, Taker
 
 HORSE_DIED = signal.SIGUSR2  # a worker tells its launcher that an op's process ended before its op did
 
@@ -159,22 +159,26 @@ def _watch_launcher(worker: Worker, launcher: int) -> None:
 def perform(op_id: int, token: int) -> None:
     """What a ticket calls, in a process of its own: run the op that was admitted under this token.
 
-    When it succeeds, an op that is admitted in its place is run by the same process, without a trip through Redis and
-    a new fork, as long as the budget of a kept process lasts.
+    When it succeeds, an op that is admitted in its place starts with it and is run by the same process, without a trip
+    through Redis and a new fork, as long as the budget of a kept process lasts.
     """
     budget = Budget()
-    ticket: Ticket | None = Ticket(op_id, token, _queue)
     try:
-        while ticket is not None:
-            interrupts.rearm()  # before the slate says whose process it is: what was asked is about an earlier op
-            _slate.op_id = ticket.op_id
-            done = execute.attempt(
-                ticket.op_id, ticket.token, _worker_id, clear=processes.end_what_we_started, goes_on=budget.goes_on
-            )
-            _slate.op_id = 0
-            ticket = done.following
+        _take_up(op_id)
+        started = execute.start(op_id, token, _worker_id)
+        while started is not None:
+            started = execute.attempt(started, processes.end_what_we_started, budget.taker).following
+            if started is not None:
+                _take_up(started.op_id)
+        _slate.op_id = 0
     finally:
         connections.close_all()
+
+
+def _take_up(op_id: int) -> None:
+    """This process is an op's now. Before the slate says so, forget what was asked: it was about an earlier one."""
+    interrupts.rearm()
+    _slate.op_id = op_id
 
 
 class Budget:
@@ -184,12 +188,13 @@ class Budget:
         self._ops = 0
         self._until = time.monotonic() + settings.KEEP_PROCESS_SECONDS
 
-    def goes_on(self) -> str:
-        """The queue of which the process takes another op, once the one that it runs has succeeded; "": none."""
+    def taker(self, done: Attempt) -> Taker | None:
+        """Asked when an op has succeeded: whether the process takes another one, and as whom."""
         self._ops += 1
         spent = self._ops >= settings.KEEP_PROCESS_OPS or time.monotonic() >= self._until
-        stays = spent or _slate.stopping or interrupts.asked() or processes.has_children()
-        return "" if stays else _queue
+        alone = spent or done.plan.by_key[done.key].isolated
+        ends = alone or _slate.stopping or interrupts.asked() or processes.has_children()
+        return None if ends else Taker(_queue, _worker_id, os.getpid(), done)
 
 
 def _op_of(job: Job) -> int:

@@ -15,7 +15,7 @@ import controlplane as dg
 from pools import claims, sizing
 from pools.models import Gate, Hold, Pool, Waiter
 from pools.sizing import Author
-from runs import launch, run_limits, states, tag_limits, transitions, workforce
+from runs import execute, launch, run_limits, states, tag_limits, transitions, workforce
 from runs.catalog import Job
 from runs.definitions import Node
 from runs.graph import in_order
@@ -144,6 +144,12 @@ def start(op_row: Op, worker: Worker | None = None) -> Attempt:
     assert attempt is not None, f"{op_row} did not start: it is {op_row.state}"
     op_row.refresh_from_db()
     return attempt
+
+
+def perform(op_id: int, token: int | None, worker_id: int | None = None) -> execute.Done:
+    """What a ticket leads to, in this process: nothing, if it is stale."""
+    started = execute.start(op_id, token or 0, worker_id)
+    return execute.attempt(started) if started else execute.Done()
 
 
 def end(op_row: Op, verdict: Verdict | None = None) -> None:

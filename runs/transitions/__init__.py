@@ -12,7 +12,7 @@ from runs.transitions.giving_up import give_up, op_waited_too_long, run_waited_t
 from runs.transitions.line import ask_for_start, op_holder, return_admitted, run_holder, set_priority
 from runs.transitions.retrying import retry_due, retry_now
 from runs.transitions.saying import keep_log, note_late
-from runs.transitions.starting import Attempt, admit_ops, start, start_runs
+from runs.transitions.starting import Attempt, Taker, admit_ops, start, start_runs
 
 __all__ = [  # noqa: RUF022  in life order
     "run_holder",
@@ -21,6 +21,7 @@ __all__ = [  # noqa: RUF022  in life order
     "start_runs",
     "admit_ops",
     "Attempt",
+    "Taker",
     "start",
     "keep_log",
     "complete",

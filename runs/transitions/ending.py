@@ -15,22 +15,35 @@ from pools.claims.lock import marks, moment, rows, run, stamp
 from runs import admission, graph, plans, retry, states
 from runs.transitions.line import UNFINISHED, ask, ask_again, op_holder, run_holder, tell
 from runs.transitions.retrying import put_back
+from runs.transitions.starting import Taker, take_what_runs_here, taking_over
 from runs.verdict import CRASHED, GIVEN_BACK, LOST, STOPPED, Verdict
 
 
-def complete(op_id: int, token: int, verdict: Verdict) -> bool:
+def complete(op_id: int, token: int, verdict: Verdict, taker: Taker | None = None) -> bool:
     """An attempt ended. False: fenced; it was not ours any more and nothing was changed.
 
     In one transaction: the verdict is written, the slots are free, downstream ops are ready or skipped,
-    the run ends with its last op, and whoever now fits is admitted.
+    the run ends with its last op, and whoever now fits is admitted; one of them starts in the `taker`'s process.
+    True as well when this very verdict had been written by a call whose answer was lost.
     """
-    with claims.desk() as desk:
+    with taking_over(taker), claims.desk() as desk:
         op = _running(op_id, token)
-        if op is None:
-            return False
-        desk.release(op.holder, token)
-        _end_attempt(desk, op, token, verdict)
-    return True
+        if op is not None:
+            desk.release(op.holder, token)
+            _end_attempt(desk, op, token, verdict)
+    if op is not None:
+        return True
+    if taker is not None:
+        take_what_runs_here(taker)
+    return _is_written(op_id, token, verdict)
+
+
+def _is_written(op_id: int, token: int, verdict: Verdict) -> bool:
+    return rows(
+        "SELECT u.body FROM runs_op o LEFT JOIN runs_opoutput u ON u.op_id = o.id"
+        " WHERE o.id = %s AND o.token = %s AND o.state = %s AND o.error = %s",
+        [op_id, token, verdict.state, verdict.error],
+    ) == [(verdict.output,)]
 
 
 def give_back(op_id: int, token: int) -> bool:

@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from runs import execute, tickets, transitions
+from runs.transitions import Attempt
 from tests.bench import trace
 
 _seconds: Counter[str] = Counter()
@@ -43,22 +44,30 @@ def _counted(execute_statement: Callable[..., Any], sql: str, *rest: Any) -> Any
     return execute_statement(sql, *rest)
 
 
-def _watched(*of: Any, **how: Any) -> execute.Done:
-    """One op: a line of steps and statements in a file beside the trace."""
+def _watched_start(*of: Any) -> Attempt | None:
+    """The first op of a process; those that follow start with the end of the one before."""
     _seconds.clear()
     _statements.clear()
+    with connection.execute_wrapper(_counted):
+        return _start(*of)
+
+
+def _watched(*of: Any, **how: Any) -> execute.Done:
+    """One op: a line of steps and statements in a file beside the trace."""
     with connection.execute_wrapper(_counted):
         done: execute.Done = _attempt(*of, **how)
     line = json.dumps({"seconds": _seconds, "statements": _statements}) + "\n"
     file = os.open(os.environ[trace.VARIABLE] + ".phases", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(file, line.encode())
     os.close(file)
+    _seconds.clear()
+    _statements.clear()
     return done
 
 
 _timed(execute, "attempt", "op")
-_attempt = execute.attempt
-execute.attempt = _watched
+_attempt, _start = execute.attempt, execute.start
+execute.attempt, execute.start = _watched, _watched_start
 _timed(BaseDatabaseWrapper, "connect", "connect")
 _timed(transitions, "start", "start")
 _timed(execute, "_run", "run")

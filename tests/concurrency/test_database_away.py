@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from django.db import connection
 
-from runs import execute, logs
+from runs import logs
 from runs.models import LogLine
 from runs.transitions import ending
-from tests.builders import admitted_op, start, state_of
+from tests.builders import admitted_op, perform, start, state_of
 from tests.concurrency.deployments import PATIENCE, Process, is_there
 from tests.plugin import DATABASE
 from tests.processes import in_a_process
@@ -146,6 +146,6 @@ def test_an_op_whose_process_was_frozen_while_it_told_of_its_end_ends_well(monke
         real(*of)
 
     monkeypatch.setattr(ending, "_end_attempt", freezes_once)
-    assert execute.attempt(op.pk, op.token or 0).verdict is not None
+    assert perform(op.pk, op.token or 0).verdict is not None
     assert thawed
     assert state_of(op.run) == "failure"  # the code of this op is not there: a verdict like any other

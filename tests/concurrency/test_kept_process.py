@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
 from pools import sizing
 from pools.models import Hold
-from runs import outputs, recover, states, tickets, transitions
+from runs import outputs, states, tickets, transitions, workforce
 from runs.models import Op, Worker
+from runs.transitions import starting
 from runs.verdict import Verdict
-from tests.builders import ADA, in_state, job, op, pool, start, started_run, state_of, states_of, the_op, workers
+from tests.builders import ADA, in_state, job, op, pool, started_run, states_of, the_op, workers
 from tests.concurrency.deployments import ends, is_there
 from tests.servers import wait_for
 
@@ -103,23 +105,72 @@ def signal_was_taken(pid):
     return not any(int(mask, 16) & 1 << (signal.SIGTERM - 1) for mask in pending)
 
 
-def test_a_ticket_that_was_taken_over_and_lost_is_issued_again(checked):
-    workers(1)
+def of_a_worker(op_row, worker):
+    """An op that a worker's process has started."""
+    begun = transitions.start(op_row.pk, op_row.token, worker.pk, 4711)
+    assert begun is not None
+    return begun
+
+
+def taker(worker, begun):
+    return transitions.Taker("default", worker.pk, 4711, begun)
+
+
+def test_what_is_admitted_in_place_of_an_op_starts_with_its_end(checked):
+    (worker,) = workers(1)
     run = started_run(job(op("a"), op("b")))
-    start(the_op(run, "a"))
-    with tickets.taking_over("default") as taken:
-        assert transitions.complete(the_op(run, "a").pk, the_op(run, "a").token, Verdict.success())
-    assert [ticket.op_id for ticket in taken] == [the_op(run, "b").pk]
-    assert tickets.lost(taken) == taken, "it is on nobody's queue"
-    assert state_of(run, "b") == "admitted"
-    Op.objects.filter(state=states.ADMITTED).update(admitted_at="2026-01-01T00:00:00Z")
-    assert recover.reissue_lost_tickets() == 1
-    assert tickets.lost(taken) == []
+    begun = of_a_worker(the_op(run, "a"), worker)
+    mine = taker(worker, begun)
+    assert transitions.complete(begun.op_id, begun.token, Verdict.success(), mine)
+    following = the_op(run, "b")
+    assert (following.state, following.attempt, following.worker_id, following.pid) == ("running", 1, worker.pk, 4711)
+    assert mine.begun == replace(begun, op_id=following.pk, token=following.token, key="b")
+    assert mine.begun == transitions.start(following.pk, following.token, worker.pk, 4711), "it is told the same"
+    assert tickets.lost([tickets.Ticket(following.pk, following.token, "default")]), "it needs no ticket"
 
 
-def test_of_several_tickets_the_first_that_may_be_taken_is(checked):
-    workers(4)
-    pool("all", 0)
+def test_the_next_op_may_be_of_another_run(checked):
+    (worker,) = workers(1)
+    first, second = started_run(job(op("a"))), started_run(job(op("b")), tags={"team": "core"})
+    mine = taker(worker, of_a_worker(the_op(first), worker))
+    assert transitions.complete(mine.known.op_id, mine.known.token, Verdict.success(), mine)
+    assert mine.begun is not None
+    assert (mine.begun.run_uid, mine.begun.key, mine.begun.tags["team"]) == (second.uid, "b", "core")
+    assert mine.begun == transitions.start(mine.begun.op_id, mine.begun.token, worker.pk, 4711)
+
+
+def test_a_process_that_was_not_told_of_its_next_op_finds_it(checked):
+    """The database committed both and its answer did not arrive."""
+    (worker,) = workers(1)
+    run = started_run(job(op("a"), op("b")))
+    mine = taker(worker, of_a_worker(the_op(run, "a"), worker))
+    for _ in range(2):
+        assert transitions.complete(mine.known.op_id, mine.known.token, Verdict.success('{"json": 1}'), mine)
+        assert mine.begun is not None
+        assert mine.begun.op_id == the_op(run, "b").pk
+    assert not transitions.complete(mine.known.op_id, mine.known.token, Verdict.success('{"json": 2}'))
+    assert states_of(run) == {"a": "success", "b": "running"}
+
+
+def test_a_worker_that_is_not_counted_any_more_starts_nothing_in_place_of_its_op(checked):
+    counted_out, other = workers(2)
+    run = started_run(job(op("a"), op("b"), op("c")))
+    mine = taker(counted_out, of_a_worker(the_op(run, "a"), counted_out))
+    of_a_worker(the_op(run, "b"), other)
+    workforce.dismiss([counted_out.pk])
+    workers(1)
+    assert transitions.complete(mine.known.op_id, mine.known.token, Verdict.success(), mine)
+    assert mine.begun is None
+    waiting = the_op(run, "c")
+    assert waiting.state == "admitted"
+    assert tickets.lost([tickets.Ticket(waiting.pk, waiting.token, "default")]) == []
+
+
+def test_of_several_the_first_that_may_be_taken_is(checked):
+    worker, *_ = workers(5)
+    workers(1, queue="other")
+    pool("all", 1)
+    running = started_run(job(op("first", pool="all")))
     run = started_run(
         job(
             op("a", pool="all", isolated=True),
@@ -128,10 +179,12 @@ def test_of_several_tickets_the_first_that_may_be_taken_is(checked):
             op("d", pool="all"),
         )
     )
-    workers(1, queue="other")
-    with tickets.taking_over("default") as taken:
-        sizing.set_limit("all", 4, ADA)
-    assert len(in_state(states.ADMITTED)) == 4
-    assert [ticket.op_id for ticket in taken] == [the_op(run, "c").pk]
-    others = [tickets.Ticket(row.pk, row.token, row.queue) for row in in_state(states.ADMITTED) if row.key != "c"]
-    assert tickets.lost(others) == []
+    mine = taker(worker, of_a_worker(the_op(running), worker))
+    with starting.taking_over(mine):
+        sizing.set_limit("all", 5, ADA)
+    assert mine.begun is not None
+    assert mine.begun.key == "c"
+    admitted = in_state(states.ADMITTED)
+    assert {row.key for row in admitted} == {"a", "b", "d"}
+    assert tickets.lost([tickets.Ticket(row.pk, row.token, row.queue) for row in admitted]) == []
+    assert run.pk == mine.begun.run_id

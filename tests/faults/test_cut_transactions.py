@@ -112,6 +112,19 @@ def op_of_a_worker() -> Op:
     return waiting
 
 
+def two_ops_of_a_worker() -> Op:
+    (worker,) = workers(1)
+    first = the_op(started_run(job(op("a"), op("b"))), "a")
+    start(first, worker)
+    return first
+
+
+def taker_of(op_row: Op) -> transitions.Taker:
+    begun = transitions.start(op_row.pk, op_row.token or 0, op_row.worker_id, op_row.pid or 0)
+    assert begun is not None
+    return transitions.Taker("default", op_row.worker_id, op_row.pid or 0, begun)
+
+
 def failed_once() -> Op:
     running = running_op(op("only", pool="shared", retry=RetryPolicy(max_retries=2, delay=60)))
     fail(running, retry_in=60)
@@ -204,6 +217,11 @@ VERBS = {
         last_op,
         lambda it: transitions.complete(it.pk, it.token, Verdict.success()),
         lambda it: now(it.run).over and Run.objects.latest("id").state == states.STARTED,
+    ),
+    "complete, and take the next": Verb(
+        two_ops_of_a_worker,
+        lambda it: transitions.complete(it.pk, it.token, Verdict.success(), taker_of(it)),
+        lambda it: state_of(it.run, "b") == "running",
     ),
     "give_back": Verb(chain, lambda it: transitions.give_back(it.pk, it.token), lambda it: is_now(it, "admitted")),
     "op_died": Verb(

@@ -17,9 +17,19 @@ from django.db.backends.signals import connection_created
 
 from pools import claims
 from pools.models import Hold
-from runs import catalog, execute, launch, outputs, states
+from runs import catalog, launch, outputs, states
 from runs.models import LogLine, OpOutput, Run
-from tests.builders import admitted_op, carry_out_all, in_state, launched_run, state_of, states_of, the_op, workers
+from tests.builders import (
+    admitted_op,
+    carry_out_all,
+    in_state,
+    launched_run,
+    perform,
+    state_of,
+    states_of,
+    the_op,
+    workers,
+)
 from tests.invariants import check_audit
 from tests.plugin import DATABASE
 from tests.processes import in_a_process
@@ -42,7 +52,7 @@ class FullDisk(FileSystemStorage):
 def carry_out(run: Run) -> None:
     """Run the admitted op of a run in a process of its own."""
     (op_row,) = in_state(states.ADMITTED, run)
-    in_a_process(partial(execute.attempt, op_row.pk, op_row.token or 0))
+    in_a_process(partial(perform, op_row.pk, op_row.token or 0))
 
 
 def launched(name: str, **values: Any) -> Run:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from runs import catalog, execute, launch, states, transitions
+from runs import catalog, launch, states, transitions
 from runs.models import Run
-from tests.builders import fail, in_state, job, launched_run, op, running_op, start, the_op, workers
+from tests.builders import fail, in_state, job, launched_run, op, perform, running_op, start, the_op, workers
 from tests.invariants import check_engine
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -41,7 +41,7 @@ def failed() -> Run:
     run = launched_run(launch.find_job(catalog.current(), "breaks_once"))
     while admitted := in_state(states.ADMITTED):
         for row in admitted:
-            execute.attempt(row.pk, row.token)
+            perform(row.pk, row.token)
     run.refresh_from_db()
     assert run.state == states.FAILURE
     return run

@@ -10,7 +10,7 @@ import pytest
 from django.core.files.storage import storages
 from django.db.utils import OperationalError
 
-from runs import catalog, execute, interrupts, launch, outputs, plans, recover, states, transitions
+from runs import catalog, interrupts, launch, outputs, plans, recover, states, transitions
 from runs.models import LogLine, Op, OpEvent, OpOutput, Run
 from runs.verdict import Verdict
 from tests.builders import (
@@ -20,6 +20,7 @@ from tests.builders import (
     lapse,
     launched_run,
     op,
+    perform,
     start,
     state_of,
     states_of,
@@ -39,7 +40,7 @@ def launched(name, **values):
 def work():
     """Run whatever is admitted, to its verdict, until nothing is."""
     while admitted := in_state(states.ADMITTED):
-        execute.attempt(admitted[0].pk, admitted[0].token)
+        perform(admitted[0].pk, admitted[0].token)
 
 
 def value(run, key):
@@ -209,10 +210,10 @@ def test_an_op_whose_code_is_gone_fails_and_says_what_is_loaded():
 def test_a_stale_ticket_runs_nothing():
     run = launched("one_op")
     op_row = the_op(run)
-    assert execute.attempt(op_row.pk, op_row.token + 1).verdict is None
+    assert perform(op_row.pk, op_row.token + 1).verdict is None
     assert state_of(run) == "admitted"
-    assert execute.attempt(op_row.pk, op_row.token).verdict is not None
-    assert execute.attempt(op_row.pk, op_row.token).verdict is None
+    assert perform(op_row.pk, op_row.token).verdict is not None
+    assert perform(op_row.pk, op_row.token).verdict is None
     assert the_op(run).attempt == 1
 
 
@@ -230,9 +231,30 @@ def test_a_start_whose_answer_was_lost_goes_on(monkeypatch):
         return answers[-1]
 
     monkeypatch.setattr(transitions, "start", loses_the_first_answer)
-    assert execute.attempt(op_row.pk, op_row.token, worker.pk).verdict == Verdict.success()
+    assert perform(op_row.pk, op_row.token, worker.pk).verdict == Verdict.success()
     assert answers[0] == answers[1]
     assert (state_of(run), the_op(run).attempt) == ("success", 1)
+
+
+def test_a_verdict_whose_answer_was_lost_was_given_and_its_file_is_kept(monkeypatch, instead):
+    """The database committed it and its answer did not arrive: told again, it must know its own verdict."""
+    run = launched("sums")
+    op_row = the_op(run, "numbers")
+    instead(run, "numbers", lambda: {1, 2})
+    real, answers = transitions.complete, []
+
+    def loses_the_first_answer(*of):
+        answers.append(real(*of))
+        if len(answers) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return answers[-1]
+
+    monkeypatch.setattr(transitions, "complete", loses_the_first_answer)
+    done = perform(op_row.pk, op_row.token)
+    assert done.verdict is not None
+    assert answers == [True, True]
+    assert not OpEvent.objects.filter(kind="late").exists()
+    assert outputs.of_run(run.pk, {"numbers"}) == {"numbers": {1, 2}}
 
 
 def test_a_verdict_that_comes_too_late_is_dropped(instead):
@@ -245,7 +267,7 @@ def test_a_verdict_that_comes_too_late_is_dropped(instead):
         return [9]
 
     instead(run, "numbers", its_lease_runs_out)
-    assert execute.attempt(op_row.pk, op_row.token).verdict is None
+    assert perform(op_row.pk, op_row.token).verdict is None
     assert states_of(run)["numbers"] == "failure"
     assert not OpOutput.objects.exists()
     late = OpEvent.objects.filter(kind="late").latest("id")
@@ -262,7 +284,7 @@ def test_the_file_of_a_value_that_comes_too_late_is_removed(instead):
         return {1, 2}
 
     instead(run, "numbers", its_lease_runs_out)
-    assert execute.attempt(op_row.pk, op_row.token).verdict is None
+    assert perform(op_row.pk, op_row.token).verdict is None
     _, files = storages["outputs"].listdir(run.uid)
     assert files == []
 
@@ -304,7 +326,7 @@ def test_an_interrupted_op_goes_back_in_line(instead):
         raise AssertionError("the signal interrupts at once")
 
     instead(run, "nothing", stops)
-    assert execute.attempt(op_row.pk, op_row.token).verdict is None
+    assert perform(op_row.pk, op_row.token).verdict is None
     again = the_op(run)
     assert (again.state, again.attempt) == ("admitted", 0)
     assert again.token != op_row.token
@@ -316,7 +338,7 @@ def test_a_signal_before_the_ops_code_begins_is_not_lost():
     run = launched("one_op")
     op_row = the_op(run)
     interrupt()
-    assert execute.attempt(op_row.pk, op_row.token).verdict is None
+    assert perform(op_row.pk, op_row.token).verdict is None
     assert (the_op(run).state, the_op(run).attempt) == ("admitted", 0)
 
 
@@ -330,7 +352,7 @@ def test_an_interrupted_op_of_a_run_being_canceled_is_canceled(instead):
         interrupt()
 
     instead(run, "nothing", stops)
-    execute.attempt(op_row.pk, op_row.token)
+    perform(op_row.pk, op_row.token)
     run.refresh_from_db()
     assert (run.state, state_of(run)) == ("canceled", "canceled")
 

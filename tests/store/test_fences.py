@@ -45,7 +45,7 @@ def snapshot():
 def late_voices(op_row, token):
     """Everything that a worker could say under a token. All of it must be refused."""
     assert transitions.start(op_row.pk, token, None, 1) is None
-    assert not transitions.complete(op_row.pk, token, Verdict.success('{"json": 1}'))
+    assert not transitions.complete(op_row.pk, token, Verdict.success('{"json": "late"}'))
     assert not transitions.complete(op_row.pk, token, Verdict.failure("no", retry_in=0))
     assert not transitions.give_back(op_row.pk, token)
     assert not transitions.op_died(op_row.pk, token, "its process died")

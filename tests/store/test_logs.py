@@ -12,9 +12,9 @@ from multiprocessing import get_context
 
 import pytest
 
-from runs import catalog, execute, launch, logs, states, transitions
+from runs import catalog, launch, logs, states, transitions
 from runs.models import LogLine, Op, OpEvent
-from tests.builders import admitted_op, in_state, job, launched_run, op, start, started_run, the_op, workers
+from tests.builders import admitted_op, in_state, job, launched_run, op, perform, start, started_run, the_op, workers
 from tests.processes import in_a_process
 from tests.servers import wait_for
 
@@ -27,7 +27,7 @@ def said():
     workers(2)
     run = launched_run(launch.find_job(catalog.current(), "talk"))
     for op_row in in_state(states.ADMITTED):
-        in_a_process(partial(execute.attempt, op_row.pk, op_row.token))
+        in_a_process(partial(perform, op_row.pk, op_row.token))
     found: dict[str, list] = {}
     for key, level, text in LogLine.objects.order_by("id").values_list("op__key", "level", "text"):
         found.setdefault(key, []).append((level, text))

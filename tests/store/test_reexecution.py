@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pools.models import Hold
-from runs import catalog, execute, launch, outputs, recover, reexecution, run_limits, states, transitions
+from runs import catalog, launch, outputs, recover, reexecution, run_limits, states, transitions
 from runs.launch import CannotLaunch, NotDue
 from runs.models import Op, Run
-from tests.builders import ADA, in_state, launched_run, pool, states_of, workers
+from tests.builders import ADA, in_state, launched_run, perform, pool, states_of, workers
 from tests.invariants import check_engine
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -23,7 +23,7 @@ def carry_out():
     """Run, in this process, whatever has its slots, until nothing has."""
     while admitted := in_state(states.ADMITTED):
         for op_row in admitted:
-            execute.attempt(op_row.pk, op_row.token)
+            perform(op_row.pk, op_row.token)
 
 
 def again(run, from_failure=True):

@@ -9,9 +9,9 @@ from django.core.files.storage import storages
 
 from pools import claims
 from pools.models import Hold, Wait
-from runs import catalog, execute, launch, outputs, recover, reexecution, retention, states, transitions
+from runs import catalog, launch, outputs, recover, reexecution, retention, states, transitions
 from runs.models import LogLine, Op, OpEvent, OpOutput, Plan, Run, RunTag
-from tests.builders import in_state, launched_run, start, started_run, the_op, workers
+from tests.builders import in_state, launched_run, perform, start, started_run, the_op, workers
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -24,7 +24,7 @@ def ten_days(settings):
 def carry_out():
     while admitted := in_state(states.ADMITTED):
         for op_row in admitted:
-            execute.attempt(op_row.pk, op_row.token)
+            perform(op_row.pk, op_row.token)
 
 
 def run_of(name, days_ago=20, **how):
