@@ -188,6 +188,12 @@ def gates(*kinds: str, most: int = COUNT_TO) -> list[Gate]:
     return list(Gate.objects.filter(kind__in=kinds).annotate(line=RawSQL(_LINE, [most + 1])).order_by("key"))
 
 
+def gates_where(most: int, **which: object) -> list[Gate]:
+    """The first of some gates, each with its `line` up to COUNT_TO + 1."""
+    line = RawSQL(_LINE, [COUNT_TO + 1])
+    return list(Gate.objects.filter(**which).annotate(line=line).order_by("id")[:most])
+
+
 def use(*kinds: str) -> list[tuple[str, str, int, int | None]]:
     """What is in use of the gates of some kinds: (kind, label, in use, limit) each. No lines are counted."""
     return list(Gate.objects.filter(kind__in=kinds).values_list("kind", "label", "in_use", "limit"))

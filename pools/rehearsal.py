@@ -153,6 +153,16 @@ class Rehearsal:
             for place, one in line
         )
 
+    def needs_of(self, candidate: Candidate) -> Needs:
+        """All that a candidate needs, at gates of its own run, too."""
+        return (*self._lanes[candidate.lane].needs, *candidate.private)
+
+    def first_in_line(self, gate_ids: Iterable[int]) -> Candidate | None:
+        """The first who needs slots of one of these gates and has not started. Raises Unknowable."""
+        wanted = set(gate_ids)
+        heads = [self._head(lane.id) for lane in self._lanes.values() if wanted & {at for at, _ in lane.needs}]
+        return min((head for head in heads if head), key=lambda head: head.place, default=None)
+
     # --- rules.Board ----------------------------------------------------------------------------------
 
     def gate(self, gate_id: int) -> Gate:

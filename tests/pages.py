@@ -21,7 +21,7 @@ EXAMPLES: dict[str, list[str]] = {
     "launch": ["/jobs/daily_marts/launch/"],
     "launch-assets": ["/launch/?select=customers&select=clicks"],
     "pools": ["/pools/"],
-    "pool": ["/pools/warehouse/", "/pools/embeddings/"],
+    "pool": ["/pools/warehouse/", "/pools/warehouse/?limit=10", "/pools/embeddings/"],
     "changes": ["/changes/"],
     "change": ["/changes/{change}/"],
     "audit": ["/audit/"],
@@ -36,6 +36,10 @@ EXAMPLES: dict[str, list[str]] = {
 NO_PAGES = {
     "live": "the stream",
     "live-blocks": "its blocks as JSON",
+    "pool-effect": "what another limit would do, beside its stepper",
+    "queue-maximum-effect": "the same of the maximum of runs",
+    "rule-effect": "the same of a tag limit",
+    "rule-new-effect": "the same of a rule that is being written",
     "run-log-fresh": "new lines of a log",
     "run-log-text": "a log as a file",
 }

@@ -19,11 +19,12 @@ from pools.claims.known import waited_for
 from pools.claims.lock import AWAY, clock_time, is_full, server_uptime, snapshot
 from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
-from pools.claims.scene import kin, read_scene
+from pools.claims.scene import IN_LINE, kin, read_scene
 from pools.claims.store import needs_of, reservation
 
 __all__ = [
     "AWAY",
+    "IN_LINE",
     "LEAST",
     "PROSPECTS",
     "Ask",

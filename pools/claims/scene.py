@@ -16,11 +16,12 @@ BESIDE = 25  # and of those whom a gate of a run holds back
 KIN = 60  # gates of one rule
 
 
-def read_scene(touching: Iterable[int], others: Sequence[Candidate] = ()) -> Scene:
+def read_scene(touching: Iterable[int], others: Sequence[Candidate] = (), in_line: int | None = None) -> Scene:
     """How things stand around these gates. `others` are candidates that may be given another place.
 
-    A few queries, whatever waits.
+    A few queries, whatever waits; of each line `in_line` waiters, IN_LINE if it is not said.
     """
+    in_line = IN_LINE if in_line is None else in_line
     gate_ids = sorted(set(touching))
     heads, _ = store.heads(sorted({one.lane for one in others}), gate_ids, None, True, LANES + 1)
     last = heads[LANES - 1][2] if len(heads) > LANES else None
@@ -28,7 +29,7 @@ def read_scene(touching: Iterable[int], others: Sequence[Candidate] = ()) -> Sce
     lanes = {lane.id: (lane, dirty) for lane, dirty, _ in heads}
     gates: dict[int, Gate] = {gate.id: gate for gate in store.gates_by_id(gate_ids)} if gate_ids else {}
     private = [gate_id for gate_id in gates if gates[gate_id].kind in PRIVATE_KINDS]
-    waiting = store.first_of(sorted(lanes), private, IN_LINE + 1, BESIDE + 1)
+    waiting = store.first_of(sorted(lanes), private, in_line + 1, BESIDE + 1)
     _load(gates, _gates_of([lane for lane, _ in lanes.values()], [*(one for one, _ in waiting), *others]))
     unread = sorted(gate.id for gate in gates.values() if gate.holds_back and gate.id not in private)
     if unread:
@@ -37,15 +38,15 @@ def read_scene(touching: Iterable[int], others: Sequence[Candidate] = ()) -> Sce
     missing = sorted({one.lane for one, _ in beside} - lanes.keys())
     if missing:
         lanes |= {lane.id: (lane, False) for lane in store.lanes_by_id(missing)}
-        waiting += store.first_of(missing, [], IN_LINE + 1, 0)
+        waiting += store.first_of(missing, [], in_line + 1, 0)
     checks, buffer, waits = _prospects([lane for lane, _ in lanes.values()])
     _load(gates, _gates_of([lane for lane, _ in lanes.values()], [one for one, _ in waiting]))
     _load(gates, {gate_id for entry in waits for gate_id, _ in entry.private})
-    in_line = {lane_id: [one for one, by in waiting if by is None and one.lane == lane_id] for lane_id in lanes}
+    lines = {lane_id: [one for one, by in waiting if by is None and one.lane == lane_id] for lane_id in lanes}
     counts = {gate_id: sum(by == gate_id for _, by in beside) for _, gate_id in beside}
     return Scene(
         gates,
-        [_line(lane, dirty, in_line[lane.id]) for lane, dirty in lanes.values()],
+        [_line(lane, dirty, lines[lane.id], in_line) for lane, dirty in lanes.values()],
         frozenset(gate_ids),
         beside,
         frozenset(gate_id for gate_id, gate in gates.items() if gate.holds_back and not _is_read(gate_id, counts)),
@@ -73,12 +74,9 @@ def _is_read(gate_id: int, counts: dict[int, int]) -> bool:
     return 0 < counts.get(gate_id, 0) <= BESIDE
 
 
-def _line(lane: KnownLane, dirty: bool, waiting: list[KnownCandidate]) -> Line:
-    waiting = sorted(waiting, key=lambda one: one.place)
-    cut = len(waiting) > IN_LINE
-    return Line(
-        lane.id, lane.needs, lane.prospects, lane.blocked_on, lane.without_prospect, dirty, waiting[:IN_LINE], cut
-    )
+def _line(lane: KnownLane, dirty: bool, waiting: list[KnownCandidate], most: int) -> Line:
+    first, cut = sorted(waiting, key=lambda one: one.place)[:most], len(waiting) > most
+    return Line(lane.id, lane.needs, lane.prospects, lane.blocked_on, lane.without_prospect, dirty, first, cut)
 
 
 def _gates_of(lanes: Iterable[KnownLane], waiting: Iterable[Candidate]) -> set[int]:

@@ -73,7 +73,15 @@
     const save = step?.closest("form") && one("[data-save]", step.closest("form"));
     if (save && save.classList.contains("sm")) save.hidden = !dirty;
   };
-  const steppers = () => all(".step input").forEach(stepper);
+  const steppers = () => {
+    for (const input of all(".step input[data-saved]")) {
+      const draft = input.value; // proposed by the address
+      input.defaultValue = input.dataset.saved;
+      input.value = draft;
+      delete input.dataset.saved;
+    }
+    all(".step input").forEach(stepper);
+  };
   const follow = () => {
     for (const row of all("[data-row][data-limit][data-version]")) {
       const form = row.dataset.editor ? document.getElementById(row.dataset.editor) : one("form.lim", row);
@@ -153,7 +161,7 @@
       const input = one("input", button.parentElement);
       const wanted = (Number(input.value) || 0) + Number(button.dataset.step);
       input.value = Math.min(Number(input.max), Math.max(Number(input.min), wanted));
-      stepper(input);
+      input.dispatchEvent(new Event("input", { bubbles: true })); // heard here, and by who shows its effect
     }
   });
   document.addEventListener("input", (event) => {

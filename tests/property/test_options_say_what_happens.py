@@ -1,4 +1,4 @@
-"""What an option says comes of it is what comes of it, in random states of the engine."""
+"""What an option, or an edited limit, is said to do is what it does, in random states of the engine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from pools import claims, explain, options, queries
-from pools.models import Waiter
+from pools import claims, explain, options, outcome, queries
+from pools.models import Gate, Waiter
 from pools.options import Asked, Option
 from pools.rules import PRIVATE_KINDS
 from tests.plugin import DATABASE
-from tests.property.test_engine_agrees_with_reference import Engine
+from tests.property.test_engine_agrees_with_reference import POOLS, WORKERS, Engine
 
 said: set[str] = set()
 
@@ -47,6 +47,22 @@ class Advised(Engine):
             assert asked.line is not None
             assert effect.place[0] == asked.standing.place
             assert effect.place[1] == explain.standing(after.one, asked.line.id).place
+
+    @rule(key=st.sampled_from((*POOLS, *WORKERS)), to=st.integers(0, 5))
+    def edit_as_foretold(self, key, to) -> None:
+        """As many as the effect of an edit says start, of those who need the gate."""
+        told = outcome.of_key(key, to)
+        assert told is not None
+        before = set(self.tokens)
+        with claims.desk() as desk:
+            desk.resize(Gate.objects.get(key=key).pk, to)
+        self.model.limits[key] = to
+        self.model.settle()
+        started = [self.model.holding[holder] for holder in set(self.tokens) - before]
+        number = sum(key in candidate.needs for candidate in started)
+        if told.starts is not None:
+            assert told.starts == min(number, told.in_line)
+        assert told.over == max(0, told.in_use - to)
 
     def _asked(self, holder: str) -> Asked:
         one = explain.waiting([holder])[holder]
@@ -94,4 +110,4 @@ def test_what_an_option_says_comes_of_it(engine, monkeypatch, in_line, lanes) ->
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert said == {"starts", "waits"}
+    assert said >= ({"waits"} if lanes < 10 else {"starts", "waits"})

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from controlplane.dashboard.addresses import pool_key
 from pools import rules
 from pools.models import Gate
+from pools.outcome import Outcome
 from pools.queries import PoolView, counted
 from pools.reasons import Check, Prospect
 from runs import queries, states
@@ -103,6 +104,13 @@ def slots(pool: PoolView) -> SafeString:
 def gate_slots(gate: Gate | Any, waiting: int = 0) -> SafeString:
     """The same for any gate."""
     return strip(gate.label, gate.in_use, gate.limit, waiting, gate.paused)
+
+
+@register.simple_tag
+def outcome_slots(outcome: Outcome) -> SafeString:
+    """A pool's slots as they would stand right after an edit of its limit."""
+    starts = outcome.starts or 0
+    return strip(outcome.label, outcome.in_use + starts, outcome.to, outcome.in_line - starts, outcome.paused)
 
 
 def strip(name: str, in_use: int, limit: int | None, waiting: int, paused: bool = False) -> SafeString:

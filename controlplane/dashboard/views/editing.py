@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.http import HttpRequest, HttpResponse
 
@@ -14,13 +14,17 @@ from runs.run_limits import InvalidMaximum
 
 OF_THE_READER = ("csrfmiddlewaretoken", "version", "seen")  # what a form says of who posts it, not of what is wanted
 
+Effect = Callable[[object], Sequence[str]]
 Verb = Callable[[Author, int | None], object]  # the author, and the version that the reader saw
 
 
-def refused(request: HttpRequest, verb: Verb, what: str, field: str, wanted: str) -> HttpResponse | None:
+def refused(
+    request: HttpRequest, verb: Verb, what: str, field: str, wanted: str, effect: Effect | None = None
+) -> HttpResponse | None:
     """Make a change. None: it is made. Else the dialog that says why not.
 
-    `what` is the thing in words, `field` its name in the ledger, `wanted` the new value in words. Several values may
+    `what` is the thing in words, `field` its name in the ledger, `wanted` the new value in words, `effect` says what a
+    value does. Several values may
     share a version. Who posts the value that was seen as well is not refused because of a change to another one.
     """
     version = request.POST.get("version", "")
@@ -45,6 +49,9 @@ def refused(request: HttpRequest, verb: Verb, what: str, field: str, wanted: str
             wanted=wanted,
             change=latest_change(conflict.subject, field),
             current=in_words(conflict.current),
+            effects=[(in_words(conflict.current), effect(conflict.current)), (wanted, effect(wanted))]
+            if effect
+            else [],
             version=conflict.version,
             again=[(name, value) for name, value in request.POST.items() if name not in OF_THE_READER],
             target=request.POST.get("row", ""),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from controlplane.dashboard import screens
+from controlplane.dashboard import effects, screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import refused
+from controlplane.dashboard.views.effects import draft
 from controlplane.dashboard.views.page import author, done, page
-from pools import queries, sizing
-from pools.limits import InvalidLimit, pool_name
+from pools import outcome, queries, sizing
+from pools.limits import InvalidLimit, pool_name, whole
 from pools.queries import PoolView
 from pools.sizing import Author, NoSuchPool
 from runs import granularity as granularities
@@ -59,6 +62,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404(
             f"No pool is called {name}. Pools appear when an op names one, or create it on the pools page."
         ) from None
+    wanted = draft(request)
+    found = outcome.of_pool(name, wanted) if wanted is not None else None
     return page(
         request,
         "pools/show.html",
@@ -67,6 +72,9 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         here="pools",
         pool=blocks[0].context["pool"],
         name=name,
+        draft=wanted,
+        outcome=found,
+        said=effects.in_words(found, effects.SLOTS) if found else None,
     )
 
 
@@ -76,11 +84,13 @@ def limit(request: HttpRequest, name: str) -> HttpResponse:
     """Change the limit, if nobody else did since the reader looked."""
     wanted = request.POST.get("limit", "")
     _existing(name)
+    if "see" in request.POST:
+        return redirect(f"{reverse('pool', args=[name])}?{urlencode({'limit': wanted})}#editor")
 
     def verb(who: Author, version: int | None) -> object:
         return sizing.set_limit(name, wanted, who, version)
 
-    answer = refused(request, verb, f"The limit of {name}", "limit", wanted)
+    answer = refused(request, verb, f"The limit of {name}", "limit", wanted, partial(_effect, name))
     if answer is not None:
         return answer
     found = _existing(name)
@@ -137,6 +147,11 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     response = done(request, f"{name} is deleted.", reverse("pools"))
     response["HX-Redirect" if "HX-Request" in request.headers else "Location"] = reverse("pools")
     return response
+
+
+def _effect(name: str, limit: object) -> list[str]:
+    number = whole(limit)
+    return effects.in_words(outcome.of_pool(name, number), effects.SLOTS)
 
 
 def _existing(name: str) -> PoolView:

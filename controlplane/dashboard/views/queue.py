@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from controlplane.dashboard import screens
+from controlplane.dashboard import effects, screens
 from controlplane.dashboard.forms import RuleForm
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import in_words, refused
 from controlplane.dashboard.views.page import author, done, page
+from pools import outcome
 from pools.limits import InvalidLimit, whole
 from pools.sizing import Author
-from runs import deployment, run_limits
+from runs import admission, deployment, run_limits
 from runs.models import TagRule
 from runs.tag_limits import TagLimit
 
@@ -42,20 +46,34 @@ def _limits(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResp
         form=form,
         add_rule_at=reverse("rules"),
         known_tags=deployment.known_tags(),
+        **_proposed(request.GET.get("maximum", "")),
     )
     response.status_code = status
     return response
+
+
+def _proposed(text: str) -> dict[str, object]:
+    """The maximum that an address proposes, with its effect; nothing if it proposes none."""
+    try:
+        run_limits.parse_maximum(text)
+    except run_limits.InvalidMaximum:
+        return {}
+    return {"draft": text.strip(), "said": _maximum_effect(text)}
 
 
 @require_POST
 @operators_only
 def maximum(request: HttpRequest) -> HttpResponse:
     wanted = request.POST.get("limit", "").strip()
+    if "see" in request.POST:
+        return redirect(f"{reverse('limits')}?{urlencode({'maximum': wanted})}#queue-maximum")
 
     def verb(who: Author, version: int | None) -> object:
         return run_limits.set_maximum(wanted, who, version)
 
-    answer = refused(request, verb, "The maximum of runs in progress", "max_concurrent_runs", in_words(wanted))
+    answer = refused(
+        request, verb, "The maximum of runs in progress", "max_concurrent_runs", in_words(wanted), _maximum_effect
+    )
     if answer is not None:
         return answer
     found = deployment.queue_limits()
@@ -96,7 +114,7 @@ def edit_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
             raise InvalidLimit(f"limit: {wanted!r} is not allowed: use a whole number, 0 or more.")
         return run_limits.set_rule(TagLimit(row.key, number, row.value, row.per_value), who, version)
 
-    answer = refused(request, verb, f"The run limit {row}", "limit", wanted)
+    answer = refused(request, verb, f"The run limit {row}", "limit", wanted, partial(_rule_effect, rule_id))
     if answer is not None:
         return answer
     rule = next((rule for rule in deployment.queue_limits().rules if rule.row.pk == rule_id), None)
@@ -109,6 +127,17 @@ def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     row = _rule(rule_id)
     run_limits.delete_rule(rule_id, author(request))
     return _rules_changed(request, f"Run limit {row} is deleted.", reverse("limits"))
+
+
+def _maximum_effect(maximum: object) -> list[str]:
+    number = whole(maximum)
+    return effects.in_words(
+        outcome.of_key(admission.RUNS, None if number == run_limits.NO_LIMIT else number), effects.RUNS
+    )
+
+
+def _rule_effect(rule_id: int, limit: object) -> list[str]:
+    return effects.in_words(outcome.of_family(admission.rule_family(rule_id), whole(limit)), effects.RUNS)
 
 
 def _rules_changed(request: HttpRequest, text: str, otherwise: str) -> HttpResponse:

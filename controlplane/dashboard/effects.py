@@ -1,0 +1,96 @@
+"""What an edited limit would do, in words; only what is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pools.outcome import Outcome
+from pools.queries import COUNT_TO, counted
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What is counted at a limit, in words: slots in use, or runs in progress."""
+
+    one: str
+    many: str
+    being: str
+
+    def of(self, number: int) -> str:
+        return f"{counted(number)} {self.one if number == 1 else self.many}"
+
+
+SLOTS = Noun("slot", "slots", "in use")
+RUNS = Noun("run", "runs", "in progress")
+
+
+def in_words(outcome: Outcome | None, noun: Noun) -> list[str]:
+    """What would happen, a sentence each."""
+    if outcome is None:
+        return ["Nothing holds or waits for it now."]
+    if not outcome.changes:
+        return [_as_it_is(outcome, noun)]
+    if outcome.paused:
+        return ["It is paused: nobody starts before it is resumed."]
+    if outcome.raised:
+        return [_who_starts(outcome), *_who_waits_on(outcome)]
+    said = [_lowered(outcome, noun)]
+    return [*said, *([f"{_line(outcome)} on."] if outcome.in_line else [])]
+
+
+def _as_it_is(outcome: Outcome, noun: Noun) -> str:
+    limit = "no limit" if outcome.limit is None else f"of {outcome.limit}"
+    line = f"; {_line(outcome)}" if outcome.in_line else ""
+    return f"{noun.of(outcome.in_use)} {noun.being}, {limit}{line}."
+
+
+def _who_starts(outcome: Outcome) -> str:
+    if not outcome.in_line:
+        return "Nobody is in line: nothing starts now."
+    of_them = f"of the {counted(outcome.in_line)} in line" if outcome.in_line > 1 else "The one in line"
+    if outcome.starts is None:
+        room = outcome.in_line if outcome.to is None else outcome.to - (outcome.limit or 0)
+        most = min(room, outcome.in_line)
+        return f"At most {most} {of_them} {_start(most)} now." if outcome.in_line > 1 else f"{of_them} may start now."
+    if outcome.in_line == 1:
+        return f"{of_them} {'starts' if outcome.starts else 'does not start'} now."
+    return f"{outcome.starts or 'None'} {of_them} {_start(outcome.starts or 1)} now."
+
+
+def _who_waits_on(outcome: Outcome) -> list[str]:
+    if outcome.starts is None or outcome.in_line > COUNT_TO or outcome.starts == outcome.in_line:
+        return []
+    left = outcome.in_line - outcome.starts
+    said = f"{left} {_wait(left)} on"
+    if outcome.then is not None:
+        said += f", the first of them for {outcome.then.name}" if left > 1 else f", for {outcome.then.name}"
+    return [f"{said}."]
+
+
+def _lowered(outcome: Outcome, noun: Noun) -> str:
+    if outcome.over:
+        until = f"until fewer than {outcome.to} are {noun.being}" if outcome.to else "until it is raised"
+        until = f"until none is {noun.being}" if outcome.to == 1 else until
+        finish = "comes back when its holder ends" if outcome.over == 1 else "come back as their holders end"
+        if noun is RUNS:
+            finish = "finishes" if outcome.over == 1 else "finish"
+        return (
+            f"{noun.of(outcome.in_use)} {noun.being} now; {outcome.over} over the new limit {finish}, "
+            f"nothing new starts {until}."
+        )
+    if outcome.to == 0:
+        return "Nothing new starts until it is raised."
+    free = (outcome.to or 0) - outcome.in_use
+    return f"{noun.of(outcome.in_use)} {noun.being} now: room for {free or 'no'} more."
+
+
+def _line(outcome: Outcome) -> str:
+    return f"{counted(outcome.in_line)} in line {_wait(outcome.in_line)}"
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"
+
+
+def _start(number: int) -> str:
+    return "starts" if number == 1 else "start"

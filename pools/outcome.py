@@ -1,0 +1,92 @@
+"""What an edited limit would do, before it is saved: worked out by the decision itself (`rehearsal`). Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pools import claims, queries, rules
+from pools.models import Gate
+from pools.rehearsal import Rehearsal, Unknowable
+
+MOST_GATES = 60  # gates of one rule that are looked at
+MOST_STARTING = 500  # of each line
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a limit of `to` would do at a gate, or at all gates of a rule together.
+
+    `over`: slots in use beyond it. `in_line`: how many have no room now, up to COUNT_TO + 1. `starts`: how many of them
+    start at once, None where that can't be known. `then`: what the next of them waits for, if not for this gate.
+    """
+
+    label: str
+    limit: int | None
+    to: int | None
+    in_use: int
+    over: int
+    in_line: int
+    starts: int | None
+    then: rules.Gate | None = None
+    paused: bool = False
+
+    @property
+    def raised(self) -> bool:
+        return self.limit is not None and (self.to is None or self.to > self.limit)
+
+    @property
+    def changes(self) -> bool:
+        return self.limit != self.to
+
+
+def of_pool(name: str, to: int | None) -> Outcome | None:
+    """What another limit of a pool would do; None: there is no such pool."""
+    return of_gates(_gates(kind="pool", pool__name=name), to)
+
+
+def of_key(key: str, to: int | None) -> Outcome | None:
+    """What another limit of a gate would do; None: there is no such gate."""
+    return of_gates(_gates(key=key), to)
+
+
+def of_family(family: str, to: int | None) -> Outcome | None:
+    """What another limit of a rule would do; None: it counts nobody and nobody waits for it."""
+    return of_gates(_gates(family=family, kind="run_tag"), to)
+
+
+def of_gates(found: Sequence[Gate], to: int | None) -> Outcome | None:
+    """What another limit of these gates would do, all of which have the same."""
+    if not found:
+        return None
+    first = found[0]
+    over = 0 if to is None else sum(max(0, gate.in_use - to) for gate in found)
+    in_line = sum(gate.line for gate in found)  # type: ignore[attr-defined]
+    starts, then = _starting(found, to) if in_line and first.limit != to else (0, None)
+    in_use = sum(gate.in_use for gate in found)
+    starts = None if starts is None else min(starts, in_line)
+    return Outcome(first.label, first.limit, to, in_use, over, in_line, starts, then, first.paused)
+
+
+def _gates(**which: object) -> list[Gate]:
+    return queries.gates_where(MOST_GATES + 1, **which)
+
+
+def _starting(found: Sequence[Gate], to: int | None) -> tuple[int | None, rules.Gate | None]:
+    """How many start who need a slot of these gates, and what the next of them waits for."""
+    ids = [gate.pk for gate in found]
+    if len(ids) > MOST_GATES:
+        return None, None
+    limit = found[0].limit or 0
+    room = MOST_STARTING if to is None else to - limit
+    board = Rehearsal(claims.read_scene(ids, in_line=max(claims.IN_LINE, min(room, MOST_STARTING))))
+    try:
+        for gate_id in ids:
+            board.resize(gate_id, to)
+        board.settle()
+        following = board.first_in_line(ids)
+    except Unknowable:
+        return None, None
+    blocks = rules.first_blocking(board.needs_of(following), board.gate, following) if following else None
+    then = blocks if blocks is not None and blocks.id not in ids and board.is_whole else None
+    return sum(bool(set(ids) & {at for at, _ in board.needs_of(one)}) for one in board.admitted), then
