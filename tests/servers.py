@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -42,17 +42,26 @@ def free_port() -> int:
 class Redis:
     """A Redis of the tests' own, on a unix socket and a loopback port, that keeps nothing."""
 
-    def __init__(self, *, append_only: bool = False, folder: str | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        append_only: bool = False,
+        folder: str | None = None,
+        port: int | None = None,
+        addresses: Sequence[str] = (),
+    ) -> None:
         self.folder = folder or tempfile.mkdtemp(prefix="sluice-redis-")
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._append_only = append_only
+        self._addresses = ("127.0.0.1", *addresses)
         self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
             [
-                redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
+                redis_binary(), "--port", str(self.port), "--bind", *self._addresses, "--dir", self.folder,
+                "--protected-mode", "yes" if len(self._addresses) == 1 else "no",
                 "--save", "", "--appendonly", "yes" if self._append_only else "no",
             ],
             stdout=subprocess.DEVNULL,
@@ -81,7 +90,7 @@ class Postgres:
     With fsync off, unless it is to be durable: then what is committed is on the disk, as with a real one.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, addresses: Sequence[str] = ()) -> None:
         binaries = postgres_binaries()
         self.folder = tempfile.mkdtemp(prefix="sluice-pg-")
         self.port = free_port()
@@ -95,9 +104,12 @@ class Postgres:
         self._call(
             [f"{binaries}/initdb", "-D", data, "-U", "sluice", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         )
+        with open(os.path.join(data, "pg_hba.conf"), "a") as trusted:
+            trusted.writelines(f"host all all {address}/30 trust\n" for address in addresses)
         on_disk = "on" if durable else "off"
         self._command = [
-            f"{binaries}/postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+            f"{binaries}/postgres", "-D", data, "-p", str(self.port),
+            "-c", f"listen_addresses={','.join(['127.0.0.1', *addresses])}",
             "-c", f"unix_socket_directories={self.folder}", "-c", f"fsync={on_disk}",
             "-c", f"synchronous_commit={on_disk}", "-c", f"full_page_writes={on_disk}",
             "-c", "max_connections=200", "-c", "log_min_messages=fatal",

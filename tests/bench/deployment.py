@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import servers
 from tests.bench import bare, cpu, jobs, trace
+from tests.bench.hosts import HERE, Host
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,14 +33,19 @@ class Deployment:
     environment: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def workers(self, count: int, modules: tuple[str, ...] = (), **settings: str) -> Iterator[Workers]:
-        """Workers of ours, idle and ready, and a trace of their own."""
+    def workers(
+        self, count: int, modules: tuple[str, ...] = (), hosts: Sequence[Host] = (HERE,), **settings: str
+    ) -> Iterator[Workers]:
+        """Workers of ours, as many on each host, idle and ready, and a trace of their own."""
         path, environment = self.new_trace()
         environment |= settings
         environment["CONTROLPLANE_MODULES"] = ",".join([*modules, jobs.__name__])
+        worker = ["worker", "--count", str(count // len(hosts)), "--grace", "2"]
         started = [
-            subprocess.Popen([sys.executable, "manage.py", *command], cwd=ROOT, env=environment)
-            for command in (["worker", "--count", str(count), "--grace", "2"], ["clock"])
+            subprocess.Popen(
+                host.command([sys.executable, "manage.py", *command]), cwd=ROOT, env=host.environment(environment)
+            )
+            for host, command in [*((host, worker) for host in hosts), (HERE, ["clock"])]
         ]
         try:
             bare.wait_until_idle(self.redis.url, "default", count)
@@ -78,11 +84,11 @@ class Workers:
 
 
 @contextmanager
-def opened(database: str) -> Iterator[Deployment]:
-    """Start the servers, point Django in this process at them, and migrate."""
+def opened(database: str, addresses: Sequence[str] = ()) -> Iterator[Deployment]:
+    """Start the servers, point Django in this process at them, and migrate. They listen at `addresses` as well."""
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
-    redis = servers.Redis(append_only=True)
-    postgres = servers.Postgres(durable=True) if database == "postgres" else None
+    redis = servers.Redis(append_only=True, addresses=addresses)
+    postgres = servers.Postgres(durable=True, addresses=addresses) if database == "postgres" else None
     try:
         os.environ.pop("SECRET_KEY", None)
         os.environ.update(

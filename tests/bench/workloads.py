@@ -36,10 +36,10 @@ def w1(deployment: Deployment) -> Figures:
     """Use of 4 slots by 40 ops of half a second in 4 runs, with 4 workers; and the time from an end to a start."""
     limit = 4
     with deployment.workers(limit) as workers:
-        _launch_closed("half_seconds", 4)
+        launch_closed("half_seconds", 4)
         before = workers.cpu()
-        _set_limit(limit)
-        intervals = _until_over(workers, 40)
+        set_limit(limit)
+        intervals = until_over(workers, 40)
         used = _per_100_ops(before, workers.cpu(), 40)
     trace.check(intervals, 40, limit)
     gaps = trace.hand_offs(intervals, limit)
@@ -63,10 +63,10 @@ def w2_fresh(deployment: Deployment) -> Figures:
 
 def _no_ops(deployment: Deployment, **settings: str) -> Figures:
     with deployment.workers(2, **settings) as workers:
-        _launch_closed("no_ops", NO_OPS // 100)
+        launch_closed("no_ops", NO_OPS // 100)
         before = workers.cpu()
-        _set_limit(jobs.WIDE)
-        intervals = _until_over(workers, NO_OPS)
+        set_limit(jobs.WIDE)
+        intervals = until_over(workers, NO_OPS)
         used = _per_100_ops(before, workers.cpu(), NO_OPS)
     trace.check(intervals, NO_OPS, 2)
     return {"ops_per_second": trace.rate(intervals, WARM_UP), "cpu_per_100_ops": used}
@@ -104,11 +104,11 @@ def w5(deployment: Deployment) -> Figures:
     from runs.models import Run
 
     with deployment.workers(4) as workers:
-        (run_id,) = _launch_closed("seconds", 1)
-        _set_limit(1)
+        (run_id,) = launch_closed("seconds", 1)
+        set_limit(1)
         servers.wait_for(lambda: len(_started(workers)) == 1, "no op started")
         asked = time.time()
-        _set_limit(4)
+        set_limit(4)
         admitted = time.time()
         servers.wait_for(lambda: len(_started(workers)) >= 4, "the raised limit did not start four ops")
         starts = sorted(_started(workers))
@@ -125,9 +125,9 @@ def w5(deployment: Deployment) -> Figures:
 def life(deployment: Deployment) -> Figures:
     """Where an op's time goes, in ms, and how many statements it takes. Two workers, no-ops, a look into each step."""
     with deployment.workers(2, modules=(PHASES,)) as workers:
-        _launch_closed("no_ops", 2)
-        _set_limit(jobs.WIDE)
-        intervals = _until_over(workers, 200)
+        launch_closed("no_ops", 2)
+        set_limit(jobs.WIDE)
+        intervals = until_over(workers, 200)
         lines = [json.loads(line) for line in Path(f"{workers.trace}.phases").read_text().splitlines()[WARM_UP:]]
     steps = {
         step: 1000 * statistics.median(line["seconds"].get(step, 0.0) for line in lines)
@@ -151,22 +151,22 @@ def life(deployment: Deployment) -> Figures:
 # --- ours -------------------------------------------------------------------------------------------
 
 
-def _launch_closed(job: str, runs: int) -> list[int]:
+def launch_closed(job: str, runs: int) -> list[int]:
     """Launch runs while the pool lets nobody in, so that all ops stand in line when it opens."""
     from runs import catalog, launch
 
-    _set_limit(0)
+    set_limit(0)
     wanted = launch.find_job(catalog.current(), job)
     return [launch.launch(wanted, who="bench", door="cli").pk for _ in range(runs)]
 
 
-def _set_limit(limit: int) -> None:
+def set_limit(limit: int) -> None:
     from pools import sizing
 
     sizing.set_limit(jobs.POOL, limit, sizing.Author("bench", "cli"))
 
 
-def _until_over(workers: Workers, ops: int) -> list[trace.Interval]:
+def until_over(workers: Workers, ops: int) -> list[trace.Interval]:
     """Wait until all runs are over, and check by the tables that each op succeeded at its first attempt."""
     from runs import states
     from runs.models import Op, Run
