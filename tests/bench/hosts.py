@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-NETWORK = "10.77.0.0/16"
-
 
 @dataclass(frozen=True)
 class Host:
