@@ -109,6 +109,7 @@ TEMPLATES = [
             ],
             "builtins": [
                 "controlplane.dashboard.templatetags.sluice",
+                "controlplane.dashboard.templatetags.filtering",
                 "controlplane.dashboard.templatetags.findings",
                 "controlplane.dashboard.templatetags.ledger",
                 "controlplane.dashboard.templatetags.launching",

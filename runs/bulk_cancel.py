@@ -14,8 +14,8 @@ from django.db.models import Count, F, Max, Q, QuerySet
 
 from pools import claims
 from runs import states, tickets, transitions
+from runs.filters import Filter
 from runs.models import BulkCancel, Run
-from runs.queries import Filter
 
 BATCH = 250  # runs canceled in one transaction
 AT_ONCE = 1.0  # seconds that whoever asked for it carries it out himself
@@ -50,18 +50,22 @@ def begin(wanted: Filter, who: str, up_to: int | None = None) -> BulkCancel:
     """
     found = matching(wanted, up_to)
     now = claims.clock_time()
+    since, until = wanted.times()
     row = BulkCancel.objects.create(
         who=who[:150],
         group=wanted.group,
         job=wanted.job,
         tag=wanted.tag,
+        text=wanted.text,
+        since=since,
+        until=until,
         newest=found.newest,
         before=found.newest + 1,
         total=found.total,
         begun_at=now,
     )
-    until = time.monotonic() + AT_ONCE
-    while step(row) and time.monotonic() < until:
+    enough = time.monotonic() + AT_ONCE
+    while step(row) and time.monotonic() < enough:
         row.refresh_from_db()
     row.refresh_from_db()
     return row
@@ -78,7 +82,7 @@ def finish(enough: Callable[[], bool] = lambda: False) -> int:
 
 def step(row: BulkCancel) -> bool:
     """Cancel the next runs. False: it has ended. Two at once do no harm: they count what each of them canceled."""
-    wanted = Filter(row.group, row.job, row.tag)
+    wanted = Filter(row.group, row.job, row.tag, row.text, since=row.since, until=row.until)
     ids = list(_cancelable(wanted).filter(pk__lt=row.before).order_by("-id").values_list("id", flat=True)[:BATCH])
     canceled = transitions.cancel_runs(ids, row.who) if ids else 0
     mine = BulkCancel.objects.filter(pk=row.pk)

@@ -74,6 +74,7 @@ class Run(models.Model):
             models.Index("state", F("id").desc(), name="runs_of_a_state"),
             models.Index("job", F("id").desc(), name="runs_of_a_job"),
             models.Index(fields=["id"], name="runs_that_are_active", condition=~Q(state__in=list(states.RUN_TERMINAL))),
+            models.Index(fields=["queued_at"], name="runs_by_their_launch"),
             models.Index(fields=["ended_at", "id"], name="runs_that_are_over", condition=Q(ended_at__isnull=False)),
             models.Index(fields=["deadline"], name="runs_with_a_deadline", condition=Q(deadline__isnull=False)),
             models.Index(fields=["retry_at"], name="runs_to_execute_again", condition=Q(retry_at__isnull=False)),
@@ -313,9 +314,12 @@ class BulkCancel(models.Model):
     """Somebody cancels all runs of a filter: those launched up to `newest`, from there down to `before` so far."""
 
     who = models.CharField(max_length=150)
-    group = models.CharField(max_length=20, blank=True)  # see queries.Filter
+    group = models.CharField(max_length=20, blank=True)  # see filters.Filter
     job = models.CharField(max_length=200, blank=True)
     tag = models.CharField(max_length=701, blank=True)
+    text = models.CharField(max_length=200, blank=True)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
     newest = models.BigIntegerField()
     before = models.BigIntegerField()  # runs with this id and above have been seen to
     total = models.IntegerField()  # how many there were to cancel

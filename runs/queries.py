@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import reduce
 from operator import or_
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from pools import claims, explain
 from pools.explain import Waiting
@@ -16,15 +16,6 @@ from runs import graph, plans, states
 from runs.catalog import ASSET_JOB
 from runs.models import Op, Run
 from runs.transitions import op_holder, run_holder
-
-# The groups under which runs are filtered.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "queued": (states.QUEUED,),
-    "progress": states.RUN_IN_PROGRESS,
-    "success": (states.SUCCESS,),
-    "failure": (states.FAILURE,),
-    "canceled": (states.CANCELED,),
-}
 
 
 class NoSuchRun(LookupError):
@@ -61,35 +52,6 @@ def job_name(run: Run) -> str:
 
 
 # --- lists ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which runs to list."""
-
-    group: str = ""
-    job: str = ""
-    tag: str = ""  # key or key=value
-
-    def apply(self, found: QuerySet[Run]) -> QuerySet[Run]:
-        if self.group in GROUPS:
-            found = found.filter(state__in=GROUPS[self.group])
-        if self.job:
-            found = found.filter(job=ASSET_JOB if self.job == "assets" else self.job)
-        if self.tag:
-            key, equals, value = self.tag.partition("=")
-            tagged = {"runtag__key": key} | ({"runtag__value": value} if equals else {})
-            found = found.filter(**tagged)
-        return found
-
-
-def runs(wanted: Filter, before: int | None = None, most: int = 30) -> tuple[list[Run], int | None]:
-    """A page of runs, newest first, and the id to pass as `before` for the next page (None: that was all)."""
-    found = wanted.apply(Run.objects.all())
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    page = list(found.order_by("-id")[: most + 1])
-    return page[:most], page[most - 1].pk if len(page) > most else None
 
 
 def job_histories(names: Iterable[str], most: int = 12) -> dict[str, list[Run]]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 EXAMPLES: dict[str, list[str]] = {
     "overview": ["/"],
-    "runs": ["/runs/", "/runs/?state=failure", "/runs/?tag=team%3Dnobody"],
+    "runs": ["/runs/", "/runs/?state=failure", "/runs/?tag=team%3Dnobody", "/runs/?when=range&from=2026-11-01"],
+    "views": ["/runs/views/", "/runs/views/?state=failure&when=7d"],
     "runs-cancel": ["/runs/cancel/?state=queued"],
     "run": ["/runs/{run}/", "/runs/{failed}/", "/runs/{queued}/"],
     "op": ["/runs/{run}/ops/load_sessions/", "/runs/{failed}/ops/charge_invoices/"],

@@ -6,8 +6,8 @@ import pytest
 
 from pools.models import Hold, Waiter
 from runs import bulk_cancel, recover, run_limits, transitions
+from runs.filters import Filter
 from runs.models import BulkCancel, Run
-from runs.queries import Filter
 from tests.builders import ADA, in_use, launched_run, queued_run, start, started_run, states_of, the_op, workers
 from tests.invariants import check_engine
 

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from controlplane.dashboard import screens
 from pools import claims
 from runs import bulk_cancel, run_limits, states
+from runs.filters import Filter
 from runs.models import BulkCancel, Run
 from tests import builders as a
 
@@ -80,7 +81,7 @@ def test_one_run_is_no_runs(operator: Client) -> None:
     assert "1 is queued" in text
 
 
-@pytest.mark.parametrize("query", ["?state=failure", "?tag=nobody", "?job=nothing", "?tag=" + "x" * 900])
+@pytest.mark.parametrize("query", ["?state=failure", "?tag=nobody", "?job=nothing", "?q=nothing"])
 def test_where_nothing_is_to_be_canceled_it_is_said(operator: Client, many: None, query: str) -> None:
     text = asked(operator, query)
     assert "Nothing to cancel" in text
@@ -176,7 +177,7 @@ def test_a_form_that_does_not_say_what_was_seen_is_asked_again(operator: Client,
 def test_what_has_ended_meanwhile_is_said(operator: Client) -> None:
     run = a.queued_run()
     html = asked(operator)
-    bulk_cancel.begin(bulk_cancel.Filter(), "bob")
+    bulk_cancel.begin(Filter(), "bob")
     response = confirm(operator, html)
     assert response.status_code == 409
     assert "Nothing to cancel" in response.content.decode()
@@ -202,7 +203,7 @@ def half_way(many: None, monkeypatch) -> BulkCancel:
     """Three of nine queued runs are canceled, the clock has not gone on yet."""
     monkeypatch.setattr(bulk_cancel, "BATCH", 3)
     monkeypatch.setattr(bulk_cancel, "AT_ONCE", 0.0)
-    return bulk_cancel.begin(bulk_cancel.Filter("queued"), "ann")
+    return bulk_cancel.begin(Filter("queued"), "ann")
 
 
 @pytest.mark.parametrize("where", ["/runs/", "/runs/?state=failure", "/queue/"])

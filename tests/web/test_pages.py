@@ -69,7 +69,6 @@ def test_a_get_writes_nothing(operator: Client, busy: Run, where: str) -> None:
     ("topic", "where"),
     [
         ("overview", "/"),
-        ("runs:", "/runs/"),
         ("pools", "/pools/"),
         ("pool:database", "/pools/database/"),
         ("queue", "/queue/"),

@@ -21,7 +21,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Two of them are the session and its user, one counts what stands beside the navigation.
 MOST = {
     "/": 8,
-    "/runs/": 5,
+    "/runs/": 8,
+    "/runs/?state=queued&tag=team%3Dgrowth&when=7d": 8,
+    "/runs/?q=it+broke": 8,
+    "/runs/views/": 4,
     "/queue/": 9,
     "/queue/limits/": 7,
     "/jobs/": 4,

@@ -16,12 +16,20 @@ from controlplane.dashboard.screens.ops import blocks_of_op, op
 from controlplane.dashboard.screens.overview import overview, rail, rail_counts
 from controlplane.dashboard.screens.pools import pool, pools
 from controlplane.dashboard.screens.queue import limits, queue, settings
-from controlplane.dashboard.screens.runs import blocks_of_run, bulk_canceling, run, run_list, run_list_topic, run_table
+from controlplane.dashboard.screens.runs import (
+    blocks_of_run,
+    bulk_canceling,
+    new_runs,
+    run,
+    run_list,
+    run_list_topic,
+    run_table,
+)
 from controlplane.dashboard.screens.workers import workers
 
 __all__ = [
     "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run",
-    "bulk_canceling", "is_touched", "ledger", "rail_counts", "run_list_topic", "run_table",
+    "bulk_canceling", "is_touched", "ledger", "new_runs", "rail_counts", "run_list_topic", "run_table",
 ]  # fmt: skip
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -12,15 +11,28 @@ from django.utils import timezone
 
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.timeline import Timeline
-from runs import bulk_cancel, lineage, log_lines, queries, reexecution, states, time_split, why
+from runs import bulk_cancel, filters, lineage, log_lines, queries, reexecution, states, time_split, why
+from runs.filters import Filter
 from runs.models import Run
-from runs.queries import Filter, OpView
+from runs.queries import OpView
 
 JUST_ENDED = timedelta(minutes=1)
 
 
 def run_list(argument: str = "") -> list[Block]:
-    return [bulk_canceling(), run_table(Filter(**dict(parse_qsl(argument))), None)]
+    """What is live on a page of runs: the rows that are on it, and how many runs it does not show yet."""
+    query = dict(parse_qsl(argument))
+    wanted, wrong = filters.parse(query)
+    ids = [int(part) for part in query.get("rows", "").split("-") if _is_id(part)]
+    after = query.get("after", "")
+    if wrong or len(ids) > filters.MOST:
+        raise LookupError(argument)
+    shown = [run_table(filters.rows(ids))] if ids else []
+    return [bulk_canceling(), new_runs(wanted, int(after) if _is_id(after) else None), *shown]
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 def bulk_canceling() -> Block:
@@ -30,15 +42,21 @@ def bulk_canceling() -> Block:
     return Block("bulk-cancel", "runs/_bulk_cancel.html", {"bulk": row if told else None})
 
 
-def run_list_topic(wanted: Filter) -> str:
-    """The topic of the first page of runs under a filter."""
-    return "runs:" + urlencode({name: value for name, value in asdict(wanted).items() if value})
+def run_list_topic(wanted: Filter, shown: Iterable[Run], after: int | None) -> str:
+    """The topic of a page that shows these runs, and none that was launched after that one; None: nor counts them."""
+    query = wanted.query() | {"rows": "-".join(str(run.pk) for run in shown)}
+    return "runs:" + urlencode(query | ({} if after is None else {"after": str(after)}))
 
 
-def run_table(wanted: Filter, before: int | None) -> Block:
-    """A page of runs."""
-    runs, following = queries.runs(wanted, before)
-    return Block("runs", "runs/_table.html", {"runs": runs, "following": following, "wanted": wanted})
+def run_table(runs: Sequence[Run]) -> Block:
+    """Runs, each in a row of its own: rows that are shown stay, whatever becomes of their runs."""
+    return Block("runs", "runs/_table.html", {"runs": runs})
+
+
+def new_runs(wanted: Filter, after: int | None) -> Block:
+    """How many runs match that were launched since."""
+    count = 0 if after is None else filters.newer(wanted, after)
+    return Block("new-runs", "runs/_new.html", {"count": min(count, 99), "more": count > 99, "wanted": wanted})
 
 
 def run(argument: str) -> list[Block]:

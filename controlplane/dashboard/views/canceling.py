@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from controlplane.dashboard.roles import operators_only
-from controlplane.dashboard.templatetags.sluice import grouped, with_filter
+from controlplane.dashboard.templatetags.filtering import filtered
+from controlplane.dashboard.templatetags.sluice import grouped
 from controlplane.dashboard.views.page import by_htmx, done, into_dialog
-from pools.limits import shown, whole
-from runs import bulk_cancel, queries
+from pools.limits import whole
+from runs import bulk_cancel, filters
+from runs.filters import Filter
 from runs.models import BulkCancel
-from runs.queries import Filter
 
 MOST_WITHOUT_TYPING = 100  # for more runs their number is typed, not only clicked
 CANCELABLE = ("", "queued", "progress")  # groups of runs in which there may be something to cancel
@@ -22,9 +23,8 @@ CANCELABLE = ("", "queued", "progress")  # groups of runs in which there may be 
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel_all(request: HttpRequest) -> HttpResponse:
     """Ask whether all runs of a filter are to be canceled; or do it."""
-    wanted = wanted_by(request.POST if request.method == "POST" else request.GET)
-    if wanted.group and wanted.group not in queries.GROUPS:
-        text = f"state: {shown(wanted.group)} is not allowed: use {', '.join(queries.GROUPS)}, or nothing for all."
+    wanted, wrong = filters.parse((request.POST if request.method == "POST" else request.GET).dict())
+    for text in wrong.values():
         return into_dialog(request, "_message.html", 422, title="Nothing was canceled.", text=text)
     return _cancel(request, wanted) if request.method == "POST" else _ask(request, wanted)
 
@@ -43,7 +43,7 @@ def _cancel(request: HttpRequest, wanted: Filter) -> HttpResponse:
     if found.total > MOST_WITHOUT_TYPING and typed(request.POST.get("number", "")) != total:
         return _ask(request, wanted, 422, wrong=True)
     row = bulk_cancel.begin(wanted, request.user.get_username(), newest)
-    text, where = _told(row), with_filter(wanted.group, wanted.job, wanted.tag)
+    text, where = _told(row), filtered(wanted)
     if by_htmx(request):
         return done(request, text, where)
     messages.success(request, text)
@@ -70,11 +70,6 @@ def _told(row: BulkCancel) -> str:
     if row.ended_at is None:
         return f"{grouped(row.canceled)} of {grouped(row.total)} runs are canceled so far; the others follow."
     return f"{grouped(row.canceled)} run{' is' if row.canceled == 1 else 's are'} canceled."
-
-
-def wanted_by(query: QueryDict) -> Filter:
-    """The filter that a request asks for."""
-    return Filter(query.get("state", ""), query.get("job", "").strip(), query.get("tag", "").strip())
 
 
 def typed(text: str) -> int | None:

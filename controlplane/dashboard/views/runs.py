@@ -8,35 +8,43 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from controlplane.dashboard import screens
+from controlplane.dashboard import saved_views, screens
 from controlplane.dashboard.roles import operators_only
-from controlplane.dashboard.views.canceling import CANCELABLE, wanted_by
+from controlplane.dashboard.views.canceling import CANCELABLE
 from controlplane.dashboard.views.page import by_htmx, done, into_dialog, page
 from pools.limits import shown, whole
-from runs import catalog, launch, lineage, plans, priority, queries, reexecution, transitions
+from runs import catalog, filters, launch, lineage, plans, priority, queries, reexecution, transitions
 from runs.launch import CannotLaunch, NotDue
 from runs.models import Run
 
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    wanted = wanted_by(request.GET)
+    """Runs that match a filter, newest first. A filter that is not allowed finds none, and is told so."""
+    wanted, wrong = filters.parse(request.GET.dict())
     before = request.GET.get("before", "")
     cursor = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
-    # The first page is live; further pages stand still, so that nobody loses the place.
-    topic = "" if cursor else screens.run_list_topic(wanted)
-    return page(
+    found = filters.Found([], None, 0, False, None, False) if wrong else filters.find(wanted, cursor)
+    # Rows stay where they are. What comes later is counted beside the first page; further pages belong to the past.
+    after = None if cursor else max([found.newest, *(run.pk for run in found.runs[:1])])
+    shown = [screens.run_table(found.runs)] if found.runs else []
+    response = page(
         request,
         "runs/index.html",
-        [screens.bulk_canceling(), screens.run_table(wanted, cursor)],
-        topic=topic,
+        [screens.bulk_canceling(), screens.new_runs(wanted, None), *shown],
+        topic="" if wrong else screens.run_list_topic(wanted, found.runs, after),
         here="runs",
         wanted=wanted,
-        groups=queries.GROUPS,
-        cancelable=wanted.group in CANCELABLE,
+        wrong=wrong,
+        typed=wanted.query() | {name: request.GET.get(name, "") for name in wrong},
+        found=found,
+        cancelable=wanted.group in CANCELABLE and not wrong,
         jobs=sorted(catalog.current().jobs),
         before=cursor,
+        views=saved_views.of(request.user),
     )
+    response.status_code = 422 if wrong else 200
+    return response
 
 
 @require_safe

@@ -15,6 +15,7 @@ from pools.claims import clock_time
 from pools.explain import Waiting
 from pools.reasons import Check
 from runs import bulk_cancel, launch, lineage, priority, queries, reexecution, schema, states, transitions
+from runs.filters import Filter
 from runs.management.plain_command import PlainCommand, check_in_json, clock, operating_user, refusal
 from runs.models import Op, OpEvent, Run
 from runs.queries import OpView
@@ -81,7 +82,7 @@ class Command(PlainCommand):
             )
         if not 1 <= options["limit"] <= LONGEST_LIST:
             raise CommandError(f"--limit: {options['limit']} is not allowed: use 1 to {LONGEST_LIST}.")
-        found = queries.Filter(job=options["job"] or "", tag=options["tag"]).apply(Run.objects.all())
+        found = Filter(job=options["job"] or "", tag=options["tag"]).apply(Run.objects.all())
         if options["state"]:
             found = found.filter(state=options["state"])
         runs = list(found.order_by("-id")[: options["limit"]])
@@ -153,7 +154,7 @@ class Command(PlainCommand):
             self.stdout.write(f"run {run.uid}: {run.state}")
 
     def _cancel_all(self, options: dict[str, Any]) -> None:
-        wanted = queries.Filter(options["state"] or "", options["job"], options["tag"])
+        wanted = Filter(options["state"] or "", options["job"], options["tag"])
         row = bulk_cancel.begin(wanted, operating_user())
         while row.ended_at is None:
             if self.stderr.isatty():
