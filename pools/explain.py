@@ -146,7 +146,9 @@ class _Gates:
         missing = self._wanted - self._known.keys()
         self._wanted.clear()
         if missing:
-            self._known |= {gate.pk: seen.gate(gate) for gate in Gate.objects.filter(pk__in=missing)}
+            self._known |= {
+                gate.pk: seen.gate(gate) for gate in Gate.objects.filter(pk__in=missing).select_related("pool")
+            }
         return self._known[gate_id]
 
     def find(self, gate_id: int) -> rules.Gate | None:

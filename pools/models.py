@@ -202,6 +202,7 @@ class Pool(models.Model):
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=150, blank=True)
     pause_reason = models.CharField(max_length=500, blank=True)
+    paused_until = models.DateTimeField(null=True)  # when it is resumed by itself; None: somebody resumes it
     version = models.BigIntegerField(default=1)
     gate = models.OneToOneField(Gate, on_delete=models.PROTECT, related_name="pool")
 
@@ -211,6 +212,12 @@ class Pool(models.Model):
                 condition=Q(limit=None) | Q(limit__gte=0, limit__lte=MAX_LIMIT), name="pool_limit_in_range"
             ),
             models.CheckConstraint(condition=Q(granularity__in=["", "op", "run"]), name="pool_granularity_is_known"),
+            models.CheckConstraint(
+                condition=Q(paused_until=None) | Q(paused_at__isnull=False), name="only_a_pause_has_an_end"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["paused_until"], name="pauses_that_end", condition=Q(paused_until__isnull=False)),
         ]
 
     def __str__(self) -> str:

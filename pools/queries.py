@@ -42,6 +42,7 @@ class PoolView:
     paused_at: datetime | None
     paused_by: str
     pause_reason: str
+    paused_until: datetime | None
     version: int
     own_granularity: str  # op, run; "": the one of all pools
     default_granularity: str  # the one of all pools
@@ -122,6 +123,7 @@ def _pool_view(gate: Gate) -> PoolView:
         paused_at=pool.paused_at,
         paused_by=pool.paused_by,
         pause_reason=pool.pause_reason,
+        paused_until=pool.paused_until,
         version=pool.version,
         own_granularity=pool.granularity,
         default_granularity=gate.granularity,  # type: ignore[attr-defined]

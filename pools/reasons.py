@@ -45,7 +45,7 @@ class Check:
         if self.room:
             return ""
         if gate.paused:
-            return "is paused"
+            return "is paused" + (gate.pause.in_words if gate.pause else "")
         if gate.kind == WORKERS and limit == 0:
             return "has no living worker"
         if limit == 0:

@@ -74,6 +74,27 @@ class Reservation:
         return not self.asks or kind_of(candidate.holder) == kind_of(self.holder)
 
 
+@dataclass(frozen=True)
+class Pause:
+    """What is said of a pause to those who wait for its end. `until` None: somebody ends it."""
+
+    by: str
+    until: datetime | None = None
+    reason: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """by ann until 14:30 UTC: maintenance"""
+        by = f" by {self.by}" if self.by else ""
+        until = f" until {time_of_day(self.until)}" if self.until else ""
+        return f"{by}{until}" + (f": {self.reason}" if self.reason else "")
+
+
+def time_of_day(moment: datetime) -> str:
+    """A time that is not far away, in UTC."""
+    return f"{moment.astimezone(UTC):%H:%M} UTC"
+
+
 @dataclass
 class Gate:
     """A gate as it stands at this moment of a decision."""
@@ -87,6 +108,7 @@ class Gate:
     paused: bool = False
     holds_back: bool = False  # whether waiters stand beside the line because of this gate
     reservation: Reservation | None = None
+    pause: Pause | None = None  # for explanations; a decision does not ask why it is paused
 
     def blocks(self, slots: int, kept: int = 0) -> bool:
         """Whether a candidate that needs `slots` here must wait. `kept` slots are not for it."""

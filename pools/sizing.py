@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db.models import Max, QuerySet
 
@@ -103,13 +104,17 @@ def describe(name: str, description: str, author: Author) -> Pool:
     return pool
 
 
-def pause(name: str, author: Author) -> Pool:
-    """Let nobody in until `resume`. The limit stays; the ledger keeps who and why. Pausing twice is harmless."""
+def pause(name: str, author: Author, until: datetime | None = None) -> Pool:
+    """Let nobody in until `resume`, or until a time at which the clock resumes it (`pauses.end_due`).
+
+    The limit stays; the ledger keeps who, why and until when. Pausing twice is harmless: the first pause stands.
+    """
     with _existing(name) as (desk, pool):
         if pool.paused_at is None:
-            update(pool, paused_at=desk.now, paused_by=author.who, pause_reason=author.why.strip()[:500])
+            reason = author.why.strip()[:500]
+            update(pool, paused_at=desk.now, paused_by=author.who, pause_reason=reason, paused_until=until)
             desk.pause(pool.gate_id, True)
-            record(desk, author, subject(name), "paused", "no", "yes")
+            record(desk, author, subject(name), "paused", "no", "yes", until_in_ledger(until))
     pool.refresh_from_db()
     return pool
 
@@ -117,12 +122,23 @@ def pause(name: str, author: Author) -> Pool:
 def resume(name: str, author: Author) -> Pool:
     """Let candidates in again. Resuming a pool that is not paused is harmless."""
     with _existing(name) as (desk, pool):
-        if pool.paused_at is not None:
-            update(pool, paused_at=None, paused_by="", pause_reason="")
-            desk.pause(pool.gate_id, False)
-            record(desk, author, subject(name), "paused", "yes", "no", {"reason": pool.pause_reason})
+        end_pause(desk, pool, author)
     pool.refresh_from_db()
     return pool
+
+
+def end_pause(desk: claims.Desk, pool: Pool, author: Author) -> None:
+    """Let candidates in again at a pool that was read at this desk. Harmless if it is not paused."""
+    if pool.paused_at is not None:
+        update(pool, **NOT_PAUSED)
+        desk.pause(pool.gate_id, False)
+        was = {"reason": pool.pause_reason, **until_in_ledger(pool.paused_until)}
+        record(desk, author, subject(pool.name), "paused", "yes", "no", was)
+
+
+def until_in_ledger(until: datetime | None) -> dict[str, object]:
+    """The end of a pause, for the detail of a line of the ledger."""
+    return {"until": until.isoformat()} if until else {}
 
 
 def delete(name: str, author: Author) -> None:
@@ -133,7 +149,7 @@ def delete(name: str, author: Author) -> None:
     """
     with _existing(name) as (desk, pool):
         record(desk, author, subject(name), DELETED, _shown(pool.limit), "", _settings_of(pool))
-        update(pool, limit=None, description="", granularity="", paused_at=None, paused_by="", pause_reason="")
+        update(pool, limit=None, description="", granularity="", **NOT_PAUSED)
         for listener in _forgetting:
             listener(desk, pool)
         desk.pause(pool.gate_id, False)
@@ -203,6 +219,7 @@ def on_forgetting(listener: Callable[[claims.Desk, Pool], None]) -> None:
 _forgetting: list[Callable[[claims.Desk, Pool], None]] = []
 
 DEFAULT = "pools"
+NOT_PAUSED: dict[str, object] = {"paused_at": None, "paused_by": "", "pause_reason": "", "paused_until": None}
 DELETED = "deleted"
 RUN_BUFFER = "op_granularity_run_buffer"
 
@@ -270,7 +287,7 @@ def _settings_of(pool: Pool) -> dict[str, object]:
         "granularity": pool.granularity,
         "paused": pool.paused_at is not None,
     }
-    return found | ({"reason": pool.pause_reason} if pool.paused_at else {})
+    return found | ({"reason": pool.pause_reason, **until_in_ledger(pool.paused_until)} if pool.paused_at else {})
 
 
 @contextmanager

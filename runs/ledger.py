@@ -5,9 +5,11 @@ So an undo is a change like any other: recorded, admitting whoever then fits, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
 
-from pools import sizing
+from pools import claims, sizing
 from pools.models import Change
 from pools.sizing import DELETED, Author, NoSuchPool, Overtaken
 from runs import granularity, run_limits
@@ -91,7 +93,16 @@ def _description(change: Change, author: Author) -> None:
 
 
 def _paused(change: Change, author: Author) -> None:
-    (sizing.pause if change.before == "yes" else sizing.resume)(_pool(change), author)
+    if change.before == "yes":
+        sizing.pause(_pool(change), author, _end_that_comes(change.detail))
+    else:
+        sizing.resume(_pool(change), author)
+
+
+def _end_that_comes(was: Mapping[str, Any]) -> datetime | None:
+    """When a pause was to end; None if it had no end, or one that has gone by."""
+    end = datetime.fromisoformat(was["until"]) if was.get("until") else None
+    return end if end and end > claims.clock_time() else None
 
 
 def _granularity(change: Change, author: Author) -> None:
@@ -105,7 +116,7 @@ def _deleted_pool(change: Change, author: Author) -> None:
         return
     granularity.set_for_pool(name, was.get("granularity") or None, author)
     if was.get("paused"):
-        sizing.pause(name, author)
+        sizing.pause(name, author, _end_that_comes(was))
     if was.get("limit") is not None:
         sizing.set_limit(name, was["limit"], author)
     if was.get("description"):

@@ -1,4 +1,4 @@
-"""One pass of the clock: leases that ran out, retries that are due, tickets that were lost, lanes left to look at,
+"""One pass of the clock: leases that ran out, retries and ends of pauses that are due, lost tickets, lanes left to see,
 queued runs left to move, what waited or took for too long, reservations for who was overtaken; samples for the charts,
 and an audit at times.
 
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from pools import claims
+from pools import claims, pauses
 from pools.claims import Grant
 from runs import bulk_cancel, reexecution, relining, retention, sampling, states, tickets, transitions, workforce
 from runs.audit.rounds import Rounds
@@ -46,6 +46,7 @@ class Findings:
     runs: int = 0  # that are executed again
     given_up: int = 0  # what waited or took for too long
     tickets: int = 0
+    pauses: int = 0  # that have ended
     lanes: int = 0
     moved: int = 0  # transactions that moved queued runs to other lanes
     canceled: int = 0  # transactions that canceled runs of a filter
@@ -74,6 +75,7 @@ class Clock:
         found.retries = _safely(transitions.retry_due, 0)
         found.given_up = _safely(claims.lose_patience, 0) + _safely(transitions.stop_overdue, 0)
         found.tickets = _safely(reissue_lost_tickets, 0)
+        found.pauses = _safely(pauses.end_due, 0)
         found.runs = _safely(reexecution.retry_due, 0)
         found.lanes = _safely(claims.drain, 0)
         found.moved = _safely(lambda: relining.finish(_for(A_MOMENT)), 0)

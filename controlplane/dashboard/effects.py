@@ -31,7 +31,7 @@ def in_words(outcome: Outcome | None, noun: Noun) -> list[str]:
     if not outcome.changes:
         return [_as_it_is(outcome, noun)]
     if outcome.paused:
-        return ["It is paused: nobody starts before it is resumed."]
+        return ["It is paused: nobody starts before that ends."]
     if outcome.raised:
         return [_who_starts(outcome), *_who_waits_on(outcome)]
     said = [_lowered(outcome, noun)]

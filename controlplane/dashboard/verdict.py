@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pools.queries import COUNT_TO, PoolView, counted
+from pools.rules import time_of_day
 from runs.deployment import Now, QueueWorkers
 
 MOST_OF_A_LINE = 0.4  # a pool that has this share of all who wait is named
@@ -112,7 +113,8 @@ def _of_them(part: int, whole: int) -> str:
 
 def _standing(pool: PoolView) -> str:
     if pool.paused:
-        return f", paused by {pool.paused_by or 'somebody'}."
+        until = f" until {time_of_day(pool.paused_until)}" if pool.paused_until else ""
+        return f", paused by {pool.paused_by or 'somebody'}{until}."
     if pool.limit == 0:
         return ", closed: its limit is 0."
     return f", {pool.in_use} of {pool.limit} in use." if pool.limit is not None else "."

@@ -67,7 +67,7 @@ def test_what_is_no_limit_is_said_beside_it(operator: Client, line: list[Run]) -
 
 def test_a_paused_pool_starts_nobody(operator: Client, line: list[Run]) -> None:
     operator.post("/pools/db/pause/")
-    assert "It is paused: nobody starts before it is resumed." in said(operator, "/pools/db/effect/", {"limit": "9"})
+    assert "It is paused: nobody starts before that ends." in said(operator, "/pools/db/effect/", {"limit": "9"})
 
 
 def test_without_a_script_a_button_shows_the_effect_on_the_page(operator: Client, line: list[Run]) -> None:

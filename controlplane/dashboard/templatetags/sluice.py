@@ -237,7 +237,11 @@ def lasted(run: Run) -> SafeString | str:
 @register.simple_tag
 def reason(check: Check) -> SafeString:
     """Why a candidate has no room at a gate, in one line with a link where there is a page."""
-    return format_html("{} {}", gate_name(check.gate), check.reason or "has room")
+    pause = check.gate.pause if check.gate.paused else None
+    if pause is None or pause.until is None:
+        return format_html("{} {}", gate_name(check.gate), check.reason or "has room")
+    by, why = f" by {pause.by}" if pause.by else "", f": {pause.reason}" if pause.reason else ""
+    return format_html("{} is paused{} until {}{}", gate_name(check.gate), by, clock(pause.until, "day"), why)
 
 
 @register.simple_tag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -15,10 +16,12 @@ from controlplane.dashboard import effects, screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import refused
 from controlplane.dashboard.views.effects import draft
-from controlplane.dashboard.views.page import author, done, page
-from pools import outcome, queries, sizing
+from controlplane.dashboard.views.page import author, done, into_dialog, page
+from pools import claims, outcome, pauses, queries, sizing
 from pools.limits import InvalidLimit, pool_name, whole
+from pools.pauses import InvalidPause
 from pools.queries import PoolView
+from pools.rules import time_of_day
 from pools.sizing import Author, NoSuchPool
 from runs import granularity as granularities
 
@@ -119,8 +122,21 @@ def granularity(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 @operators_only
 def pause(request: HttpRequest, name: str) -> HttpResponse:
-    _change(lambda: sizing.pause(name, author(request)))
-    return _changed(request, name, f"{name} is paused: nobody new starts.")
+    """Let nobody new in, until somebody or, if an end is given, the clock resumes it."""
+    try:
+        until = _end_of_pause(request)
+    except InvalidPause as error:
+        return into_dialog(request, "_message.html", 422, title=f"{name} was not paused.", text=str(error))
+    _change(lambda: sizing.pause(name, author(request), until))
+    end = f" until {time_of_day(until)}" if until else ""
+    return _changed(request, name, f"{name} is paused{end}: nobody new starts.")
+
+
+def _end_of_pause(request: HttpRequest) -> datetime | None:
+    """When the pause that is asked for ends. A time of day is more exact than a span, and comes first."""
+    now = claims.clock_time()
+    at = pauses.end_of(request.POST.get("until", ""), now)
+    return at or pauses.end_of(request.POST.get("for", ""), now, "for")
 
 
 @require_POST

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from pools.limits import InvalidLimit
+from pools.pauses import InvalidPause
 from pools.sizing import Conflict, NoSuchPool
 from runs import schema
 from runs.config import InvalidConfiguration, Refused
@@ -17,7 +18,7 @@ from runs.management.plain_command import PlainCommand, refusal
 from runs.run_limits import InvalidMaximum, NoSuchRule
 from runs.tag_limits import InvalidTagLimit
 
-NOT_ALLOWED = (InvalidGranularity, InvalidLimit, InvalidMaximum, InvalidTagLimit)
+NOT_ALLOWED = (InvalidGranularity, InvalidLimit, InvalidPause, InvalidMaximum, InvalidTagLimit)
 NOT_NOW = (Conflict, NoSuchPool, NoSuchRule, Refused, WouldDeadlock)
 
 

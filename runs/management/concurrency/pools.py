@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pools import limits, queries, sizing
+from pools import claims, limits, pauses, queries, sizing
+from pools.rules import Pause
 from runs import granularity
 from runs.granularity import InvalidGranularity
 from runs.management.concurrency.action import Actions, author, changed, limit_shown
@@ -18,7 +19,8 @@ def add(actions: Actions) -> None:
     found = actions.add("set", "Set a pool's limit; the pool is made if need be.", _set, "POOL")
     found.add_argument("limit", metavar="LIMIT", help=f"0 to {limits.MAX_LIMIT}; 0 lets nothing start")
     actions.add("delete", "Forget what was set for a pool: its limit falls back to the default.", _delete, "POOL")
-    actions.add("pause", "Let nothing new take the pool's slots; the limit stays.", _pause, "POOL")
+    found = actions.add("pause", "Let nothing new take the pool's slots; the limit stays.", _pause, "POOL")
+    found.add_argument("--until", default="", metavar="TIME", help="resume it by itself: after 30m, 2h; at 14:30 (UTC)")
     actions.add("resume", "End a pause.", _resume, "POOL")
     found = actions.add("default", "Set the limit of every pool that has none of its own.", _default)
     found.add_argument("limit", metavar="LIMIT|none", help=f"0 to {limits.MAX_LIMIT}, or none: unlimited")
@@ -46,8 +48,9 @@ def _delete(command: PlainCommand, options: dict[str, Any]) -> None:
 
 
 def _pause(command: PlainCommand, options: dict[str, Any]) -> None:
-    pool = sizing.pause(options["pool"], author(options))
-    command.stdout.write(f"{pool.name}: paused by {pool.paused_by}.")
+    until = pauses.end_of(options["until"], claims.clock_time(), "--until")
+    pool = sizing.pause(options["pool"], author(options), until)
+    command.stdout.write(f"{pool.name}: paused{Pause(pool.paused_by, pool.paused_until).in_words}.")
 
 
 def _resume(command: PlainCommand, options: dict[str, Any]) -> None:

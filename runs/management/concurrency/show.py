@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from pools import queries, sizing
 from pools.models import PoolSettings
 from pools.queries import PoolView
+from pools.rules import Pause
 from runs import config, in_force
 from runs.management.concurrency.action import Actions, limit_shown, own
 from runs.management.concurrency.queue import CHECK
@@ -77,7 +78,7 @@ def _row(pool: PoolView) -> tuple[object, ...]:
     if pool.own_granularity:
         notes.append(f"granularity {pool.own_granularity}")
     if pool.paused:
-        notes.append(f"paused by {pool.paused_by}" + (f": {pool.pause_reason}" if pool.pause_reason else ""))
+        notes.append("paused" + Pause(pool.paused_by, pool.paused_until, pool.pause_reason).in_words)
     return (pool.name, limit_shown(pool.limit), pool.in_use, pool.waiting_shown, ", ".join(notes))
 
 
@@ -95,6 +96,7 @@ def _as_dict(pool: PoolView, settings: PoolSettings) -> dict[str, Any]:
         "paused": pool.paused,
         "paused_by": pool.paused_by or None,
         "pause_reason": pool.pause_reason or None,
+        "paused_until": pool.paused_until,
         "description": pool.description,
         "version": pool.version,
     }
