@@ -239,13 +239,23 @@ def changes(*subjects: str, most: int = 20, before: int | None = None) -> list[C
     A subject that ends with a colon stands for all that begin with it. Each line is `overtaken` or not: see
     `sizing.overtaking`.
     """
-    about = Q()
-    for subject in subjects:
-        about |= Q(subject__startswith=subject) if subject.endswith(":") else Q(subject=subject)
+    about = _about(*subjects)
     found = Change.objects.filter(about) if before is None else Change.objects.filter(about, id__lt=before)
     newer = Change.objects.filter(subject=OuterRef("subject"), id__gt=OuterRef("pk"))
     same = Q(field=OuterRef("field")) | Q(field=DELETED) | Q(Exact(OuterRef("field"), Value(DELETED)))
     return list(found.annotate(overtaken=Exists(newer.filter(same))).order_by("-id")[:most])
+
+
+def changes_since(moment: datetime, *subjects: str, most: int = 200) -> list[Change]:
+    """What was changed about some subjects since then, the newest first."""
+    return list(Change.objects.filter(_about(*subjects), at__gte=moment).order_by("-id")[:most])
+
+
+def _about(*subjects: str) -> Q:
+    about = Q()
+    for subject in subjects:
+        about |= Q(subject__startswith=subject) if subject.endswith(":") else Q(subject=subject)
+    return about
 
 
 def change(change_id: int) -> tuple[Change, Change | None]:

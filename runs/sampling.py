@@ -48,6 +48,11 @@ class Sampler:
         return wrote
 
 
+def levels() -> dict[str, Level]:
+    """How everything that is sampled stands now."""
+    return _levels(_use())
+
+
 def prune(enough: Callable[[], bool] = lambda: False) -> int:
     """Remove samples that are old enough by the settings. Returns how many."""
     keep = dict(zip(samples.STEPS, (settings.KEEP_SAMPLES, settings.KEEP_MINUTES, settings.KEEP_HOURS), strict=True))

@@ -23,6 +23,8 @@ EXAMPLES: dict[str, list[str]] = {
     "launch-assets": ["/launch/?select=customers&select=clicks"],
     "pools": ["/pools/"],
     "pool": ["/pools/warehouse/", "/pools/warehouse/?limit=10", "/pools/embeddings/"],
+    "pool-history": ["/pools/warehouse/history/", "/pools/warehouse/history/?range=90d"],
+    "history": ["/history/", "/history/?range=1h"],
     "changes": ["/changes/"],
     "change": ["/changes/{change}/"],
     "audit": ["/audit/"],
@@ -43,6 +45,7 @@ NO_PAGES = {
     "rule-new-effect": "the same of a rule that is being written",
     "run-log-fresh": "new lines of a log",
     "run-log-text": "a log as a file",
+    "pool-csv": "samples as a file",
 }
 
 

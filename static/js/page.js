@@ -63,6 +63,13 @@
             });
       say(time, text);
     }
+    for (const tick of all(".chart text[data-at]")) {
+      const moment = new Date(tick.dataset.at);
+      const form = tick.textContent.includes(":")
+        ? { hour: "2-digit", minute: "2-digit", hour12: false }
+        : { day: "2-digit", month: "short" };
+      say(tick, moment.toLocaleString([], form));
+    }
   };
 
   // A stepper, or a choice, holds a draft; nothing is sent until Save. A draft is never overwritten by what comes live.

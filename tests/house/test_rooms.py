@@ -13,6 +13,10 @@ from tests.house.code import ROOT, paths, sources
 
 # Plain Python: the standard library, and each other.
 PLAIN = (
+    "controlplane/dashboard/charts/__init__.py",
+    "controlplane/dashboard/charts/geometry.py",
+    "controlplane/dashboard/charts/picture.py",
+    "controlplane/dashboard/charts/ranges.py",
     "pools/audit/books.py",
     "pools/audit/drift.py",
     "pools/rules.py",

@@ -21,13 +21,14 @@ def main(port: int, facts: Path) -> None:
     from django.core.management import call_command
 
     from controlplane.dashboard import login_links
-    from tests.screenshots import scene
+    from tests.screenshots import past, scene
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
     _number_what_is_born()
     names = scene.play()
     scene.move_to(MOMENT)
+    past.play(MOMENT)
     link = login_links.make("admin", f"http://127.0.0.1:{port}")
     names["link"] = login_links.make("ops-lead", "")
     facts.write_text(json.dumps({"login": link, "names": names}))

@@ -35,6 +35,8 @@ MOST = {
     "/runs/UID/": 18,
     "/runs/UID/ops/op_3/": 15,
     "/audit/": 6,
+    "/pools/database/history/": 6,
+    "/history/": 6,
     "/changes/": 4,
     "/changes/?subject=pool:database&before=2": 4,
     "/changes/CHANGE/": 5,

@@ -1,0 +1,158 @@
+"""The history of a pool, and of the deployment: samples and changes of a range of time, as charts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.utils import timezone
+
+from controlplane.dashboard.charts import figures
+from controlplane.dashboard.charts.figures import PERCENTILES, Figure, Words
+from controlplane.dashboard.charts.picture import HALF
+from controlplane.dashboard.charts.ranges import RANGES, Range, Window
+from pools import queries, samples
+from pools.models import Change, Sample
+from pools.samples import Peak, Span, histogram
+from runs.sampling import OPS, POOL, RUNS
+
+RUN_WORDS = Words("Runs in progress and queued", "in progress", "maximum", "queued")
+OP_WORDS = Words("Busy workers and waiting ops", "busy workers", "living workers", "ops waiting")
+
+MOST_POOLS = 24
+COLUMNS = ("from", "seconds", "in_use", "limit", "waiting", "had_to_wait")
+
+
+class NoSuchRange(ValueError):
+    """An address names a range that there is not."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"range: {key!r} is not one of {', '.join(RANGES)}.")
+
+
+def range_of(key: str, otherwise: str) -> Range:
+    """The range of this name. Raises NoSuchRange."""
+    if (key or otherwise) not in RANGES:
+        raise NoSuchRange(key)
+    return RANGES[key or otherwise]
+
+
+@dataclass(frozen=True)
+class PoolHistory:
+    """What is shown of a pool: use, waits, the percentiles of the whole, and what was changed."""
+
+    window: Window
+    use: Figure
+    waits: Figure
+    told: Sequence[str]  # see figures.percentiles
+    changes: Sequence[Change]
+
+
+def of_pool(name: str, wanted: Range) -> PoolHistory:
+    """The history of a pool. Two queries."""
+    window = _window(wanted)
+    found = samples.history(Span(window.start, wanted.sample, (POOL + name,)))
+    changes = queries.changes_since(datetime.fromtimestamp(window.start, UTC), f"pool:{name}")
+    return PoolHistory(
+        window,
+        figures.use("use", found, window, Words(), changes),
+        figures.waits("waits", found, window, "Time waited for it"),
+        figures.percentiles(figures.whole(found)),
+        changes,
+    )
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """A pool among others: its peaks."""
+
+    name: str
+    peaks: Sequence[Peak]
+    window: Window
+
+
+@dataclass(frozen=True)
+class History:
+    """What is shown of the deployment."""
+
+    window: Window
+    runs: Figure
+    ops: Figure
+    run_waits: Figure
+    op_waits: Figure
+    pools: Sequence[Multiple]
+    more: int  # pools that are not shown
+
+
+def of_deployment(wanted: Range) -> History:
+    """The history of the deployment. Three queries."""
+    window = _window(wanted)
+    found = samples.history(Span(window.start, wanted.sample, (RUNS, OPS)))
+    runs, ops = ([row for row in found if row.subject == subject] for subject in (RUNS, OPS))
+    changes = queries.changes_since(datetime.fromtimestamp(window.start, UTC), "runs")
+    peaks = samples.peaks((Span(window.start, wanted.sample, (POOL,)), wanted.period))
+    pools = _busiest(peaks, window)
+    return History(
+        window,
+        figures.use("runs", runs, window, RUN_WORDS, changes, HALF),
+        figures.use("ops", ops, window, OP_WORDS, (), HALF),
+        figures.waits("run-waits", runs, window, "Time that runs waited for the maximum", HALF),
+        figures.waits("op-waits", ops, window, "Time that ops waited for a worker", HALF),
+        pools[:MOST_POOLS],
+        max(0, len(pools) - MOST_POOLS),
+    )
+
+
+def _busiest(peaks: Mapping[str, Sequence[Peak]], window: Window) -> list[Multiple]:
+    """All pools, those with the longest lines first."""
+    pools = [Multiple(subject.removeprefix(POOL), of, window) for subject, of in peaks.items()]
+    return sorted(
+        pools,
+        key=lambda pool: (
+            -max(peak.waiting for peak in pool.peaks),
+            -max(peak.in_use for peak in pool.peaks),
+            pool.name,
+        ),
+    )
+
+
+def _most(pool: Multiple, name: str) -> int:
+    return max(getattr(peak, name) for peak in pool.peaks)
+
+
+def _window(wanted: Range) -> Window:
+    return wanted.window(timezone.now().timestamp())
+
+
+def as_csv(name: str, wanted: Range) -> Iterator[str]:
+    """The samples of a pool as lines of CSV, times in UTC."""
+    window = _window(wanted)
+    writer = csv.writer(_Line())
+    yield writer.writerow(
+        ["from", "seconds", "in_use", "limit", "waiting", "had_to_wait", *(p for p, _ in PERCENTILES)]
+    )
+    for sample in samples.history(Span(window.start, wanted.sample, (POOL + name,))):
+        yield writer.writerow(_cells(sample))
+
+
+def _cells(sample: Sample) -> Iterable[object]:
+    waits = histogram.from_text(sample.waits)
+    quantiles = [histogram.quantile(waits, part) for _, part in PERCENTILES]
+    return [
+        datetime.fromtimestamp(sample.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        sample.step,
+        sample.in_use,
+        "" if sample.limit is None else sample.limit,
+        sample.waiting,
+        histogram.count(waits),
+        *("" if value is None else f"{value:.4g}" for value in quantiles),
+    ]
+
+
+class _Line:
+    """What a csv writer writes to: it hands the line on."""
+
+    def write(self, line: str) -> str:
+        return line

@@ -1,0 +1,106 @@
+"""The history of a pool and of the deployment: charts, tables, and what is said where there is none."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from pools import samples, sizing
+from pools.models import Wait
+from pools.samples import Level, histogram
+from runs import sampling
+from runs.words import duration
+from tests import builders as a
+
+POOL = "/pools/database/history/"
+
+
+@pytest.fixture
+def past(engine) -> None:
+    """Twenty minutes of a pool, three of whose ops had to wait."""
+    a.pool("database", 8)
+    now = int(timezone.now().timestamp()) // 10 * 10
+    for n in range(120, 0, -1):
+        if n == 60:
+            for seconds in (4, 20, 65):
+                Wait.objects.create(
+                    holder="op:1", token=1, at=timezone.now(), kind="pool", label="database", seconds=seconds
+                )
+        levels = {"pool:database": Level(n % 7, 6, n % 3), "runs": Level(2, 10, 4), "ops": Level(3, 5, 9)}
+        samples.record(now - n * 10, levels, sampling.KINDS)
+    samples.roll_up()
+    sizing.set_limit("database", 9, a.ADA)
+
+
+def text(client: Client, where: str) -> str:
+    answer = client.get(where)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize("key", ["1h", "6h", "24h", "7d", "90d"])
+def test_every_range_shows_use_waits_and_changes(viewer, past, key):
+    page = text(viewer, f"{POOL}?range={key}")
+    assert 'class="used under"' in page
+    assert 'class="limit"' in page
+    assert 'class="p95"' in page
+    assert "8 → 9 by ada" in page
+    assert "History starts at" in page
+    assert "<title" in page
+    assert "In use: at most 6" in page
+    assert "Show as table" in page
+    assert f'?range={key}" aria-current="true"' in page
+    assert "style=" not in page
+
+
+def test_percentiles_are_told(viewer, past):
+    page = text(viewer, POOL)
+    p50, p95 = (duration(histogram.value(histogram.bucket(seconds))) for seconds in (20, 65))
+    assert f"3 had to wait. p50 {p50}, p95 {p95}, p99 {p95}" in page
+
+
+def test_without_samples_it_says_so(viewer, engine):
+    a.pool("database", 8)
+    page = text(viewer, POOL)
+    assert "No history yet" in page
+    assert "Nobody had to wait" in page
+    assert '<svg class="chart' not in page
+    assert "No history yet" in text(viewer, "/history/")
+
+
+def test_the_deployment_shows_runs_workers_and_each_pool(viewer, past):
+    page = text(viewer, "/history/?range=1h")
+    assert "In progress: at most 2, now 2 of 10. Queued: at most 4" in page
+    assert "Ops waiting: at most 9" in page
+    assert '/pools/database/history/?range=1h">database</a>' in page
+    assert 'class="spark used"' in page
+
+
+@pytest.mark.parametrize("where", [POOL, "/history/", "/pools/database/history.csv"])
+def test_a_range_that_there_is_not_is_refused(viewer, past, where):
+    answer = viewer.get(f"{where}?range=2h")
+    assert answer.status_code == 400
+    assert "range: &#x27;2h&#x27; is not one of 1h, 6h, 24h, 7d, 90d." in answer.content.decode()
+
+
+@pytest.mark.parametrize("where", ["/pools/nothing/history/", "/pools/nothing/history.csv"])
+def test_a_pool_that_there_is_not_has_no_history(viewer, where):
+    assert viewer.get(where).status_code == 404
+
+
+def test_the_samples_can_be_taken_away_as_csv(viewer, past):
+    answer = viewer.get("/pools/database/history.csv?range=1h")
+    assert answer["Content-Type"] == "text/csv"
+    assert answer["Content-Disposition"] == 'attachment; filename="database-1h.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert len(rows) == 120
+    assert {row["seconds"] for row in rows} == {"10"}
+    assert sum(int(row["had_to_wait"]) for row in rows) == 3
+    (waited,) = [row for row in rows if row["had_to_wait"] != "0"]
+    assert float(waited["p50"]) == pytest.approx(20, rel=0.05)
+    assert rows[0]["from"].endswith("Z")
+    assert rows[0]["limit"] == "6"
