@@ -56,6 +56,7 @@ urlpatterns = [
     path("queue/limits/rules/<int:rule_id>/delete/", queue.delete_rule, name="rule-delete"),
     path("jobs/", jobs.index, name="jobs"),
     path("jobs/<slug:name>/launch/", launching.launch_job, name="launch"),
+    path("jobs/<slug:name>/presets/<int:preset_id>/delete/", launching.delete_preset, name="preset-delete"),
     path("launch/", launching.launch_assets, name="launch-assets"),
     path("pools/", pools.index, name="pools"),
     path("pools/<pool:name>/", pools.show, name="pool"),

@@ -84,7 +84,8 @@ def _params(document: Document, job: Job) -> Iterator[str]:
         elif "default" in spec:
             yield f"  # {name}: {_cut(as_yaml(spec['default'], flow=True))}"
         else:
-            yield f"  # {name}:" + (" required" if spec["must_be_given"] else "")
+            within = f", with {', '.join(spec['properties'])}" if spec.get("properties") else ""
+            yield f"  # {name}:" + (f" required{_cut(within)}" if spec["must_be_given"] else "")
     for name in document.params:
         if name not in specs:
             yield indent(as_yaml({name: document.params[name]}).rstrip(), "  ")

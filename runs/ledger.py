@@ -12,7 +12,8 @@ from typing import Any
 from pools import claims, sizing
 from pools.models import Change
 from pools.sizing import DELETED, Author, NoSuchPool, Overtaken
-from runs import granularity, run_limits
+from runs import granularity, presets, run_limits
+from runs.presets import InvalidPreset, NoSuchPreset
 from runs.run_limits import NoSuchRule
 from runs.tag_limits import TagLimit
 
@@ -47,7 +48,7 @@ def revert(change_id: int, author: Author) -> Change:
     undo = _undo_of(change)
     try:
         undo(change, _author(author, change))
-    except (NoSuchPool, NoSuchRule):
+    except (NoSuchPool, NoSuchRule, NoSuchPreset, InvalidPreset):
         _refuse_if_overtaken(change)  # somebody deleted it meanwhile
         raise
     made = change.reverted_by.order_by("-id").first()
@@ -155,6 +156,20 @@ def _rule(change: Change, author: Author) -> None:
     run_limits.delete_rule(row.pk, author)
 
 
+def _preset(change: Change, author: Author) -> None:
+    """Let a preset hold again what it held. One that was added goes, one that was deleted comes back."""
+    was = change.detail
+    preset = presets.named(was["job"], was["name"])
+    if change.field == DELETED:
+        presets.add(was["job"], was["name"], was["document"], author)
+    elif preset is None:
+        raise NoSuchPreset(f"There is no preset {was['name']} of {was['job']}.")
+    elif change.before:
+        presets.change(preset, was["document"], author)
+    else:
+        presets.delete(preset, author)
+
+
 NONE = "none"  # how the ledger writes no limit
 
 _UNDO: dict[tuple[str, str], Undo] = {
@@ -170,6 +185,8 @@ _UNDO: dict[tuple[str, str], Undo] = {
     ("runs", "max_concurrent_runs"): _maximum,
     ("rule", "limit"): _rule,
     ("rule", DELETED): _rule,
+    ("preset", presets.FIELD): _preset,
+    ("preset", DELETED): _preset,
 }
 
 

@@ -23,6 +23,7 @@ class Found:
 
     text: str
     tag: str = ""
+    to_launch: bool = False  # only what can be launched was asked for
     jobs: Sequence[Job] = field(default_factory=list)
     assets: Sequence[str] = field(default_factory=list)
     pools: Sequence[Pool] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Found:
 def find(text: str) -> Found:
     """Whatever has this text in its name; runs by the beginning of their uid, and those of a job that is found.
 
-    `key=value`, or `tag:key`, asks for the runs with a tag.
+    `key=value`, or `tag:key`, asks for the runs with a tag; `launch ...` for jobs and assets alone.
     """
     text = text.strip()[:LONGEST]
     if not text:
@@ -45,11 +46,15 @@ def find(text: str) -> Found:
     if text.startswith("tag:") or "=" in text:
         return Found(text, tag=text.removeprefix("tag:").strip())
     offered, low = catalog.current(), text.lower()
+    if (asked := low.split(maxsplit=1))[0] == "launch":
+        part = "".join(asked[1:])
+        jobs = [job for name, job in sorted(offered.jobs.items()) if part in name.lower()][:MOST]
+        return Found(text, "", True, jobs, [name for name in sorted(offered.assets) if part in name.lower()][:MOST])
     jobs = [job for name, job in sorted(offered.jobs.items()) if low in name.lower()][:MOST]
     assets = [name for name in sorted(offered.assets) if low in name.lower()][:MOST]
     pools = Pool.objects.filter(name__icontains=text).order_by("name")[:MOST]
     ops = Op.objects.filter(state__in=AT_WORK, key__icontains=text).select_related("run").order_by("-id")[:MOST]
-    return Found(text, "", jobs, assets, list(pools), _runs(low, jobs), list(ops))
+    return Found(text, "", False, jobs, assets, list(pools), _runs(low, jobs), list(ops))
 
 
 def _runs(text: str, jobs: Sequence[Job]) -> list[Run]:

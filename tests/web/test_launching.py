@@ -220,7 +220,9 @@ def test_the_limits_are_checked_without_a_script(operator: Client, busy: Run) ->
     page = text_of(operator, COPY, **{"params.table": "t", "tags": "team=growth", "do": "check"})
     assert "It would wait in the run queue" in limits_in(page)
     assert re.search(r'name="params.table" value="t"', page)
+    assert "Nothing is wrong with it" in page
     page = text_of(operator, COPY, 422, tags="team=growth", do="check")
+    assert "Nothing is wrong with it" not in page
     assert errors_in(page) == ["Required."]
     page = text_of(operator, COPY, 200, text="params: {table: t}\ntags: {team: growth}", do="check")
     assert "It would wait in the run queue" in limits_in(page)

@@ -29,7 +29,7 @@ MOST = {
     "/queue/limits/": 7,
     "/jobs/": 4,
     "/pools/": 5,
-    "/jobs/copy_table/launch/": 7,
+    "/jobs/copy_table/launch/": 8,
     "/launch/?select=orders&select=report": 7,
     "/pools/database/": 8,
     "/runs/UID/": 18,

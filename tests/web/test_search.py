@@ -45,6 +45,13 @@ def test_pools_and_assets_are_found(operator: Client, busy: Run) -> None:
     assert "/launch/?select=orders" in found(operator, "order")
 
 
+@pytest.mark.parametrize("text", ["launch", "Launch copy"])
+def test_what_can_be_launched_is_found_by_that_word(operator: Client, busy: Run, text: str) -> None:
+    page = found(operator, text)
+    assert "Launch copy_table" in page
+    assert "its runs" not in page, "Enter takes the first"
+
+
 @pytest.mark.parametrize("text", ["team=growth", "tag:team=growth"])
 def test_a_tag_leads_to_its_runs(operator: Client, busy: Run, text: str) -> None:
     assert "/runs/?tag=team%3Dgrowth" in found(operator, text)

@@ -33,6 +33,8 @@ def field_name(change: Change) -> str:
     """Which of its values was changed."""
     if change.field == "limit" and not change.before:
         return "new rule"
+    if change.field == "preset":
+        return "changed preset" if change.before else "new preset"
     return FIELDS.get(change.field, change.field)
 
 
@@ -51,6 +53,8 @@ def about(change: Change, look: str = "nm") -> SafeString:
             where = reverse("pool", args=[name])
         case "pools":
             where = reverse("settings")
+        case "preset":
+            where = reverse("launch", args=[name.partition(":")[0]])
         case _:
             where = reverse("limits")
     mono = " mono" if kind == "rule" else ""
@@ -65,6 +69,8 @@ def delta(change: Change) -> str:
             return f"deleted, was {change.before}"
         case "paused":
             return "paused" if change.after == "yes" else "resumed"
+        case "preset":
+            return change.after
         case "description":
             return "described" if change.after else "description removed"
         case _:
@@ -92,6 +98,12 @@ def undoing(change: Change) -> str:
             return f"The run limit {name} goes. Runs that it alone holds back start at once."
         case "rule", "deleted":
             return f"The run limit {name} of {was} is in force again. It counts the runs in progress, and stops none."
+        case "preset", "deleted":
+            return f"The preset {name} is there again."
+        case "preset", _ if not was:
+            return f"The preset {name} goes."
+        case "preset", _:
+            return f"The preset {name} holds again what it held before."
     what = f"The {field_name(change)}" + ("" if kind in ("pools", "runs") else f" of {name}")
     shown = "no limit" if was == "none" else was
     return f"{what} is {shown} again. Whoever then fits starts at once; nobody who runs is stopped."

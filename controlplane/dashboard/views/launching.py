@@ -1,40 +1,50 @@
-"""Launching a job or a set of assets: the form, the same as YAML, and which limits the run will meet."""
+"""Launching a job or a set of assets: the form, the same as YAML, which limits the run will meet, and presets."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
 
 from controlplane.dashboard import param_kinds
 from controlplane.dashboard.launch_form import LaunchForm, YamlForm
 from controlplane.dashboard.param_kinds import Unreadable
 from controlplane.dashboard.roles import may_operate, operators_only
 from controlplane.dashboard.screens import rail_counts
-from controlplane.dashboard.views.page import by_htmx, page
+from controlplane.dashboard.views.page import author, by_htmx, page
 from controlplane.dashboard.views.runs import the_run
 from pools.limits import whole
-from runs import catalog, deployment, foreseen, launch, launch_document, queries
+from pools.sizing import Conflict
+from runs import catalog, deployment, foreseen, launch, launch_document, presets, queries
 from runs.catalog import ASSET_JOB, Job
 from runs.foreseen import Foreseen
 from runs.launch import CannotLaunch
 from runs.launch_document import Document
-from runs.models import Op, Run
+from runs.models import Op, Preset, Run
+from runs.presets import InvalidPreset, NoSuchPreset
 
 Form = LaunchForm | YamlForm
+
+
+@dataclass
+class Page:
+    """What is launched here, and from what the form was filled in: a run or a preset, if any."""
+
+    job: Job
+    selected: list[str] | None = None
+    source: Run | None = None
+    preset: Preset | None = None
+    wrong_name: str = ""  # why a preset was not kept
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch_job(request: HttpRequest, name: str) -> HttpResponse:
     """The launch form of a job."""
-    job = catalog.current().jobs.get(name)
-    if job is None:
-        raise Http404(f"No job is called {name}.")
-    return _launch(request, job)
+    return _launch(request, Page(_job(name)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,32 +58,68 @@ def launch_assets(request: HttpRequest) -> HttpResponse:
     except CannotLaunch as error:
         messages.error(request, str(error.errors.get("select", error)))
         return redirect("jobs")
-    return _launch(request, job, selected=names)
+    return _launch(request, Page(job, names))
 
 
-def _launch(request: HttpRequest, job: Job, selected: list[str] | None = None) -> HttpResponse:
+@require_POST
+@operators_only
+def delete_preset(request: HttpRequest, name: str, preset_id: int) -> HttpResponse:
+    preset = _preset(_job(name), preset_id)
+    presets.delete(preset, author(request))
+    messages.success(request, f"Preset {preset.name} is deleted.", extra_tags=str(author(request).made[-1].pk))
+    return redirect("launch", name)
+
+
+def _job(name: str) -> Job:
+    job = catalog.current().jobs.get(name)
+    if job is None:
+        raise Http404(f"No job is called {name}.")
+    return job
+
+
+def _launch(request: HttpRequest, at: Page) -> HttpResponse:
     """By GET, the form as it begins; to htmx, only the limits. By POST, what the button says that was pressed."""
+    sent = request.POST if request.method == "POST" else request.GET
+    if "preset" in sent and at.job.name != ASSET_JOB:
+        at.preset = _preset(at.job, whole(sent["preset"]) or 0)
     if request.method != "POST":
-        source = _source(request, job)
-        document = _asked(request, launch_document.of_run(source, job) if source else Document())
-        if by_htmx(request):
-            return _limits(request, job, document)
-        form = (YamlForm if request.GET.get("as") == "yaml" else LaunchForm)(job, document=document)
-        return _page(request, job, form, selected, source)
-    form = (YamlForm if "text" in request.POST else LaunchForm)(job, request.POST)
-    match request.POST.get("do"):
+        return _begin(request, at)
+    form = (YamlForm if "text" in request.POST else LaunchForm)(at.job, request.POST)
+    match request.POST.get("do") or ("save" if request.POST.get("preset_name") else "launch"):
         case "yaml" | "form" as tab:
-            return _other_tab(request, job, form, selected, YamlForm if tab == "yaml" else LaunchForm)
+            return _other_tab(request, at, form, YamlForm if tab == "yaml" else LaunchForm)
         case "check":
-            return _page(request, job, form, selected, status=_check(job, form))
-    return _try_launch(request, job, form, selected)
+            status = _check(at.job, form)
+            return _page(request, at, form, status, checked=status == 200)
+        case "save" | "update" as verb:
+            return _save(request, at, form, verb == "update")
+    return _try_launch(request, at, form)
 
 
-def _source(request: HttpRequest, job: Job) -> Run | None:
+def _begin(request: HttpRequest, at: Page) -> HttpResponse:
+    """The form, filled in from a run, from a preset, by the address."""
+    document = Document()
+    if "from" in request.GET:
+        at.source = _source(at.job, request.GET["from"])
+        document = launch_document.of_run(at.source, at.job)
+    elif at.preset:
+        document = Document(**at.preset.document)
+    document = _asked(request, document)
+    if by_htmx(request):
+        return render(request, "jobs/_limits.html", {"foreseen": _foreseen(at.job, document), "job": at.job})
+    return _page(request, at, (YamlForm if request.GET.get("as") == "yaml" else LaunchForm)(at.job, document=document))
+
+
+def _preset(job: Job, preset_id: int) -> Preset:
+    try:
+        return presets.find(job.name, preset_id)
+    except NoSuchPreset as error:
+        raise Http404(str(error)) from error
+
+
+def _source(job: Job, uid: str) -> Run:
     """The run from which the form is filled in."""
-    if "from" not in request.GET:
-        return None
-    run = the_run(request.GET["from"])
+    run = the_run(uid)
     if run.job != job.name:
         raise Http404(f"Run {run.short} is no run of {'assets' if job.name == ASSET_JOB else job.name}.")
     return run
@@ -91,14 +137,37 @@ def _asked(request: HttpRequest, document: Document) -> Document:
     return document
 
 
-def _other_tab(
-    request: HttpRequest, job: Job, form: Form, selected: list[str] | None, other: type[Form]
-) -> HttpResponse:
+def _other_tab(request: HttpRequest, at: Page, form: Form, other: type[Form]) -> HttpResponse:
     """The other tab with what was filled in; the same one, if that can't be read."""
     document = form.document
     if form.errors:
-        return _page(request, job, form, selected, status=422)
-    return _page(request, job, other(job, document=document), selected)
+        return _page(request, at, form, status=422)
+    return _page(request, at, other(at.job, document=document))
+
+
+@operators_only
+def _save(request: HttpRequest, at: Page, form: Form, update: bool) -> HttpResponse:
+    """Keep what is filled in as a preset: under a new name, or in place of what the one it came from holds."""
+    document = form.document
+    if form.errors:
+        return _page(request, at, form, status=422)
+    try:
+        if update and at.preset:
+            version = whole(request.POST.get("preset_version", ""))
+            preset = presets.change(at.preset, document.as_json, author(request), version)
+        else:
+            preset = presets.add(at.job.name, request.POST.get("preset_name", ""), document.as_json, author(request))
+    except InvalidPreset as error:
+        at.wrong_name = str(error)
+        return _page(request, at, form, status=422)
+    except Conflict as conflict:
+        who = conflict.change.who if conflict.change else "Somebody"
+        at.wrong_name = f"{who} changed it since you loaded it: save yours under another name, or load it again."
+        return _page(request, at, form, status=409)
+    text = f"Preset {preset.name} is saved."
+    messages.success(request, text, extra_tags=str(author(request).made[-1].pk))
+    as_yaml = "&as=yaml" if form.is_yaml else ""
+    return redirect(f"{reverse('launch', args=[at.job.name])}?preset={preset.pk}{as_yaml}")
 
 
 def _check(job: Job, form: Form) -> int:
@@ -112,12 +181,12 @@ def _check(job: Job, form: Form) -> int:
 
 
 @operators_only
-def _try_launch(request: HttpRequest, job: Job, form: Form, selected: list[str] | None) -> HttpResponse:
-    if _check(job, form) == 200:
+def _try_launch(request: HttpRequest, at: Page, form: Form) -> HttpResponse:
+    if _check(at.job, form) == 200:
         document = form.document
         try:
             run = launch.launch(
-                job,
+                at.job,
                 who=request.user.get_username(),
                 door="page",
                 tags=document.tags,
@@ -127,16 +196,11 @@ def _try_launch(request: HttpRequest, job: Job, form: Form, selected: list[str] 
         except CannotLaunch as error:
             form.take_errors(error.errors)
         else:
-            for text in launch.warnings(run.tags, job.plan):
+            for text in launch.warnings(run.tags, at.job.plan):
                 messages.warning(request, text)
             messages.success(request, f"{queries.job_name(run)} {run.short} is launched.")
             return redirect("run", run.uid)
-    return _page(request, job, form, selected, status=422)
-
-
-def _limits(request: HttpRequest, job: Job, document: Document) -> HttpResponse:
-    """The limits that a run would meet, as a fragment."""
-    return render(request, "jobs/_limits.html", {"foreseen": _foreseen(job, document), "job": job})
+    return _page(request, at, form, status=422)
 
 
 def _foreseen(job: Job, document: Document) -> Foreseen:
@@ -148,27 +212,26 @@ def _foreseen(job: Job, document: Document) -> Foreseen:
     return foreseen.limits(tags, job.plan)
 
 
-def _page(
-    request: HttpRequest,
-    job: Job,
-    form: Form,
-    selected: list[str] | None,
-    source: Run | None = None,
-    status: int = 200,
-) -> HttpResponse:
-    document: Any = form.document if form.is_bound else form.begun_with
+def _page(request: HttpRequest, at: Page, form: Form, status: int = 200, checked: bool = False) -> HttpResponse:
+    """`checked`: it was looked at, and can be launched."""
     now = deployment.now()
     response = page(
         request,
         "jobs/launch.html",
         here="jobs",
-        job=job,
+        job=at.job,
+        takes_params=at.job.params is not None,
         form=form,
-        selected=selected,
-        takes_params=job.params is not None,
-        source=source,
+        selected=at.selected,
+        source=at.source,
+        preset=at.preset,
+        preset_version=request.POST.get("preset_version") or (at.preset and at.preset.version),
+        presets=None if at.job.name == ASSET_JOB else presets.of_job(at.job.name),
+        preset_name=request.POST.get("preset_name", ""),
+        wrong_name=at.wrong_name,
+        checked=checked,
         may_launch=may_operate(request.user),
-        foreseen=_foreseen(job, document),
+        foreseen=_foreseen(at.job, form.document if form.is_bound else form.begun_with),
         rail=rail_counts(now),
     )
     response.status_code = status
