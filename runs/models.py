@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from runs import states
+from runs.kept import Preset  # noqa: F401  a model too
 
 
 class Plan(models.Model):
@@ -332,20 +333,3 @@ class BulkCancel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.canceled} of {self.total} runs canceled by {self.who}"
-
-
-class Preset(models.Model):
-    """A launch of a job that people keep under a name: see `launch_document.Document`."""
-
-    job = models.CharField(max_length=200)
-    name = models.CharField(max_length=60)
-    document = models.JSONField()
-    saved_by = models.CharField(max_length=150)
-    saved_at = models.DateTimeField()
-    version = models.BigIntegerField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["job", "name"], name="a_job_has_a_preset_of_a_name_once")]
-
-    def __str__(self) -> str:
-        return f"{self.job} {self.name}"

@@ -12,7 +12,7 @@ from pools import claims
 from pools.limits import shown
 from pools.sizing import DELETED, Author, Conflict, first_version, latest_change, record
 from runs import params
-from runs.models import Preset
+from runs.kept import Preset
 
 FIELD = "preset"  # the ledger's name for what a preset holds
 LONGEST_NAME = 60

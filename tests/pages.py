@@ -19,7 +19,11 @@ EXAMPLES: dict[str, list[str]] = {
     "queue": ["/queue/"],
     "limits": ["/queue/limits/"],
     "jobs": ["/jobs/"],
-    "launch": ["/jobs/daily_marts/launch/"],
+    "launch": [
+        "/jobs/daily_marts/launch/",
+        "/jobs/daily_marts/launch/?as=yaml",
+        "/jobs/daily_marts/launch/?from={run}",
+    ],
     "launch-assets": ["/launch/?select=customers&select=clicks"],
     "pools": ["/pools/"],
     "pool": ["/pools/warehouse/", "/pools/warehouse/?limit=10", "/pools/embeddings/"],

@@ -42,7 +42,8 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Deployment]:
     """A deployment without the demo, with four workers, for all stories that need nothing else."""
-    deployment = Deployment("--no-demo", "--workers", "4").wait_until_up()
+    modules = "examples.concurrency_controls,tests.browser.jobs"
+    deployment = Deployment("--no-demo", "--workers", "4", CONTROLPLANE_MODULES=modules).wait_until_up()
     yield deployment
     deployment.stop()
     shutil.rmtree(deployment.folder, ignore_errors=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 import controlplane as dg
 
@@ -53,3 +57,22 @@ def chatters(context: dg.OpExecutionContext) -> None:
 def talks():
     """Says something all the time."""
     chatters()
+
+
+@dataclass
+class Source:
+    table: str
+    rows: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+@dataclass
+class Copying:
+    source: Source
+    columns: list[str] = field(default_factory=lambda: ["id", "total"])
+    full: bool = False
+
+
+@dg.job(params=Copying)
+def copies():
+    """Copies a table, or would."""
+    extract()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 import controlplane as dg
 
@@ -21,11 +25,21 @@ class Schema(Enum):
 
 
 @dataclass
+class Report:
+    to: str = field(metadata={"description": "Who is told when it is over"})
+    after: Annotated[int, Field(ge=1, le=240, description="Minutes")] = 45
+
+
+@dataclass
 class Window:
     target_schema: Schema = Schema.MART
     lookback_days: int = 3
     full_refresh: bool = False
     tables: list[str] = field(default_factory=lambda: ["orders", "sessions"])
+    parts: list[Literal["extract", "stage", "load"]] = field(default_factory=lambda: ["extract", "load"])
+    until: date | None = None
+    report: Report = field(default_factory=lambda: Report("data-team"))
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 @dg.job(params=Window, tags={"team": "core", "env": "prod"})

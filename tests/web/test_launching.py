@@ -61,6 +61,13 @@ def test_an_error_in_a_group_stands_at_its_field_and_nothing_that_was_typed_is_l
     assert not Run.objects.exists()
 
 
+def test_enter_in_a_field_launches(operator: Client) -> None:
+    """A browser presses the first button of the form, wherever it stands."""
+    first = re.search(r'<button[^>]*form="launch"[^>]*>', text_of(operator, COPY))
+    assert first
+    assert "name=" not in first[0]
+
+
 # --- YAML ---------------------------------------------------------------------------------------------
 
 

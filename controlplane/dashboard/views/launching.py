@@ -22,9 +22,10 @@ from pools.sizing import Conflict
 from runs import catalog, deployment, foreseen, launch, launch_document, presets, queries
 from runs.catalog import ASSET_JOB, Job
 from runs.foreseen import Foreseen
+from runs.kept import Preset
 from runs.launch import CannotLaunch
 from runs.launch_document import Document
-from runs.models import Op, Preset, Run
+from runs.models import Op, Run
 from runs.presets import InvalidPreset, NoSuchPreset
 
 Form = LaunchForm | YamlForm

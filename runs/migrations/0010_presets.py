@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0008_log_levels'),
+        ('runs', '0009_find_by_time'),
     ]
 
     operations = [
