@@ -43,6 +43,8 @@ EXAMPLES: dict[str, list[str]] = {
 NO_PAGES = {
     "live": "the stream",
     "live-blocks": "its blocks as JSON",
+    "rule-editor": "a fragment",
+    "pool-stepper": "a fragment",
     "pool-effect": "what another limit would do, beside its stepper",
     "queue-maximum-effect": "the same of the maximum of runs",
     "rule-effect": "the same of a tag limit",

@@ -85,6 +85,18 @@
   for (const event of ["toggle", "close"]) document.addEventListener(event, () => setTimeout(show), true);
   document.addEventListener("selectionchange", show);
 
+  // The stream draws a cell for a form without it, as it draws for everybody: who may act fetches the form.
+  const fill = () => {
+    if (!("operator" in document.documentElement.dataset)) return;
+    for (const cell of document.querySelectorAll("[data-form]")) {
+      const where = cell.dataset.form;
+      delete cell.dataset.form;
+      cell.setAttribute("hx-morph-skip", "");
+      htmx.ajax("GET", where, { target: cell, swap: "innerHTML" });
+    }
+  };
+  document.addEventListener("htmx:after:swap", fill);
+
   // --- frozen by the reader --------------------------------------------------------------------------
 
   const box = one("#held");

@@ -103,6 +103,28 @@ def test_a_frozen_page_counts_what_it_holds(sign_in: Callable[..., Page], sluice
     expect(page.locator("#live")).to_have_text("Frozen")
 
 
+def test_what_comes_live_can_be_acted_on(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    page.goto(f"{sluice.url}/queue/")
+    expect(page.locator("#live")).to_have_text("Live")
+    uid = sluice.launch("patient")
+    cancel = page.get_by_role("button", name=f"Cancel patient {uid[:8]}")
+    cancel.click()
+    expect(page.locator("#toasts")).to_contain_text(f"patient {uid[:8]} is canceled.")
+    expect(cancel).to_be_hidden()
+    page.goto(f"{sluice.url}/queue/limits/")
+    expect(page.locator("#live")).to_have_text("Live")
+    sluice.manage("concurrency", "rule", "team", "2")
+    limit = page.get_by_role("spinbutton", name="Limit on team")
+    expect(limit).to_have_value("2")
+    limit.fill("5")
+    page.locator("#tag-limits").get_by_role("button", name="Save").click()
+    expect(page.locator("#toasts")).to_contain_text("Run limit team: 5.")
+    expect(page.locator("#limits-in-use")).to_contain_text("0 / 5")
+    sluice.manage("concurrency", "rule-delete", "team")
+    expect(page.locator("#tag-limits")).to_contain_text("No tag limit.")
+
+
 def test_a_hidden_page_stands_still_and_catches_up(sign_in: Callable[..., Page], sluice: Deployment) -> None:
     page = sign_in()
     page.goto(f"{sluice.url}/queue/")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -194,6 +196,26 @@ def test_a_priority_is_changed(operator: Client) -> None:
     run.refresh_from_db()
     assert (run.priority, run.tags["dagster/priority"]) == (7, "7")
     assert operator.post(reverse("run-priority", args=[run.uid]), {"priority": "high"}).status_code == 422
+
+
+def test_a_priority_is_undone_from_its_toast_unless_it_was_changed_since(operator: Client) -> None:
+    run = a.queued_run()
+    where = reverse("run-priority", args=[run.uid])
+
+    def undo(html: str) -> dict[str, str]:
+        toast = html[html.index('class="toast"') :]
+        return dict(re.findall(r'<input type="hidden" name="(priority|seen)" value="([^"]*)"', toast))
+
+    offered = undo(operator.post(where, {"priority": "7"}, headers=HTMX).content.decode())
+    assert offered == {"priority": "0", "seen": "7"}
+    assert not undo(operator.post(where, {"priority": "7"}, headers=HTMX).content.decode()), "nothing was changed"
+    undone = operator.post(where, offered, headers=HTMX)
+    assert 'hx-target="#run-actions"' in undone.content.decode()
+    run.refresh_from_db()
+    assert run.priority == 0
+    assert operator.post(where, offered, headers=HTMX).status_code == 409
+    run.refresh_from_db()
+    assert run.priority == 0
 
 
 def test_a_job_is_launched_from_its_form(operator: Client) -> None:

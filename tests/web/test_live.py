@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from controlplane.dashboard import drawing, screens
 from pools import sizing
-from runs.models import Run
+from runs.models import Run, TagRule
 from tests import builders as a
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +49,34 @@ def test_a_clock_is_all_that_is_overlooked() -> None:
     assert drawing.still(counting.format("4s", "a", "b")) == drawing.still(counting.format("1m 05s", "a", "b"))
     assert drawing.still(counting.format("4s", "a", "b")) != drawing.still(counting.format("4s", "c", "b"))
     assert drawing.still(counting.format("4s", "a", "b")) != drawing.still(counting.format("4s", "a", "c"))
+
+
+def test_what_comes_live_can_be_acted_on(operator: Client, busy: Run) -> None:
+    """The stream draws no form: buttons name one of the page, cells say where theirs is."""
+    page = operator.get("/queue/").content.decode()
+    (queue,) = [block for block in screens.blocks_of("queue") if block.id == "queue"]
+    forms = re.findall(r'form="([^"]+)" formaction="([^"]+)"', queue.draw())
+    assert len(forms) == 2
+    for form, where in forms:
+        assert f'<form id="{form}" method="post" hidden>' in page
+        assert operator.post(where).status_code == 302
+    assert not Run.objects.filter(state="queued").exists()
+    for topic, block in (("limits", "tag-limits"), ("pools", "pools")):
+        (drawn,) = [each.draw() for each in screens.blocks_of(topic) if each.id == block]
+        cells = re.findall(r'data-form="([^"]+)"', drawn)
+        assert len(cells) == 2
+        for where in cells:
+            form = operator.get(where, headers={"HX-Request": "true"}).content.decode()
+            assert "csrfmiddlewaretoken" in form
+            assert operator.get(where).status_code == 302
+
+
+def test_who_may_only_look_gets_no_form(viewer: Client, busy: Run) -> None:
+    for where in ("/queue/", "/queue/limits/", "/pools/"):
+        assert 'row-actions"' not in re.sub(r'\sform="row-actions"', "", viewer.get(where).content.decode())
+    for where in (f"/queue/limits/rules/{TagRule.objects.first().pk}/editor/", "/pools/database/stepper/"):
+        assert viewer.get(where, headers={"HX-Request": "true"}).status_code == 403
+    assert viewer.get("/pools/nobody/stepper/", headers={"HX-Request": "true"}).status_code in (403, 404)
 
 
 def test_who_is_not_signed_in_is_refused_without_a_detour(engine) -> None:

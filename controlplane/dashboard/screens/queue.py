@@ -22,8 +22,10 @@ def queue(argument: str = "") -> list[Block]:
 
 def limits(argument: str = "") -> list[Block]:
     now = deployment.now()
+    known = {"limits": deployment.queue_limits(now), "now": now}
     return [
-        Block("limits-in-use", "queue/_in_use.html", {"limits": deployment.queue_limits(now), "now": now}),
+        Block("limits-in-use", "queue/_in_use.html", known),
+        Block("tag-limits", "queue/_rules.html", known),
         changes_of(reverse("limits"), "runs", "rule:", most=8),
     ]
 

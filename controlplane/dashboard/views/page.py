@@ -41,17 +41,22 @@ def author(request: HttpRequest) -> Author:
 
 
 def done(
-    request: HttpRequest, text: str, otherwise: str, fragment: tuple[str, dict[str, Any]] | None = None
+    request: HttpRequest,
+    text: str,
+    otherwise: str,
+    fragment: tuple[str, dict[str, Any]] | None = None,
+    undo: tuple[str, dict[str, Any]] | None = None,
 ) -> HttpResponse:
     """The answer to a change that was made: a toast, and the fragment that it changed; without htmx, a redirect.
 
-    Both offer to undo what the ledger of limits can undo. The redirect goes back to where the form stood, else to
-    the address `otherwise`.
+    Both offer to undo what the ledger of limits can undo; of anything else a toast offers it, by an address and what to
+    send there: `undo`. The redirect goes back to where the form stood, else to the address `otherwise`.
     """
     change = author(request).made[-1].pk if author(request).made else None
     if by_htmx(request):
         body = render_to_string(fragment[0], fragment[1], request) if fragment else ""
-        return HttpResponse(body + render_to_string("_toast.html", {"text": text, "change": change}, request))
+        toast = {"text": text, "change": change, "undo": undo}
+        return HttpResponse(body + render_to_string("_toast.html", toast, request))
     messages.success(request, text, extra_tags=str(change or ""))
     return back(request, otherwise)
 

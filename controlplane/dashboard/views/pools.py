@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -16,7 +16,7 @@ from controlplane.dashboard import effects, screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import refused
 from controlplane.dashboard.views.effects import draft
-from controlplane.dashboard.views.page import author, done, into_dialog, page
+from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, page
 from pools import claims, outcome, pauses, queries, sizing
 from pools.limits import InvalidLimit, pool_name, whole
 from pools.pauses import InvalidPause
@@ -55,6 +55,18 @@ def _create(request: HttpRequest) -> HttpResponse:
     except InvalidLimit as error:
         return _index(request, 422, error=str(error), name=name, limit=limit)
     return redirect("pool", found.name)
+
+
+@require_safe
+@operators_only
+def stepper(request: HttpRequest, name: str) -> HttpResponse:
+    """The form of a pool's limit, for a row that came live: the stream draws none."""
+    if not by_htmx(request):
+        return redirect("pool", name)
+    found = queries.pool(name)
+    if found is None:
+        raise Http404(f"No pool is called {name}.")
+    return render(request, "pools/_stepper.html", {"pool": found})
 
 
 @require_safe

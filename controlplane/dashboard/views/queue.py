@@ -7,7 +7,7 @@ from functools import partial
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -15,11 +15,12 @@ from controlplane.dashboard import effects, screens
 from controlplane.dashboard.forms import RuleForm
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import in_words, refused
-from controlplane.dashboard.views.page import author, done, page
+from controlplane.dashboard.views.page import author, by_htmx, done, page
 from pools import outcome
 from pools.limits import InvalidLimit, whole
 from pools.sizing import Author
 from runs import admission, deployment, run_limits
+from runs.deployment import RuleView
 from runs.models import TagRule
 from runs.tag_limits import TagLimit
 
@@ -117,8 +118,18 @@ def edit_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     answer = refused(request, verb, f"The run limit {row}", "limit", wanted, partial(_rule_effect, rule_id))
     if answer is not None:
         return answer
-    rule = next((rule for rule in deployment.queue_limits().rules if rule.row.pk == rule_id), None)
+    rule = _view_of(rule_id)
     return done(request, f"Run limit {row}: {wanted}.", reverse("limits"), ("queue/_rule_editor.html", {"rule": rule}))
+
+
+@require_safe
+@operators_only
+def rule_editor(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """The form of a rule's limit, for a row that came live: the stream draws none."""
+    if not by_htmx(request):
+        return redirect("limits")
+    row = _rule(rule_id)
+    return render(request, "queue/_rule_editor.html", {"rule": _view_of(row.pk)})
 
 
 @require_POST
@@ -145,6 +156,10 @@ def _rules_changed(request: HttpRequest, text: str, otherwise: str) -> HttpRespo
     if "HX-Request" in request.headers:
         response["HX-Refresh"] = "true"
     return response
+
+
+def _view_of(rule_id: int) -> RuleView | None:
+    return next((rule for rule in deployment.queue_limits().rules if rule.row.pk == rule_id), None)
 
 
 def _rule(rule_id: int) -> TagRule:

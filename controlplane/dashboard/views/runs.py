@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -122,13 +125,19 @@ def reprioritize(request: HttpRequest, uid: str) -> HttpResponse:
     if request.POST.get("seen", str(run.priority)) != str(run.priority):
         text = f"It is {run.priority} now. Look again at what a higher one would do."
         return into_dialog(request, "_message.html", 409, title="The priority was changed since you looked.", text=text)
+    before = run.priority
     try:
         changed = priority.change(run, request.POST.get("priority", ""))
     except priority.InvalidPriority as error:
         return into_dialog(request, "_message.html", 422, title="The priority was not changed.", text=str(error))
     run.refresh_from_db()
     text = f"Priority of {queries.job_name(run)} {run.short} is {run.priority}." if changed else "The run is over."
-    return done(request, text, reverse("run", args=[run.uid]), ("runs/_actions.html", {"run": run}))
+    fragment: tuple[str, dict[str, Any]] = ("runs/_actions.html", {"run": run})
+    if by_htmx(request) and "seen" in request.POST:  # asked for elsewhere than by the form that is shown here
+        fragment = ("_redrawn.html", {"id": "run-actions", "html": render_to_string(*fragment, request)})
+    undo = (reverse("run-priority", args=[run.uid]), {"priority": before, "seen": run.priority})
+    where = reverse("run", args=[run.uid])
+    return done(request, text, where, fragment, undo if changed and before != run.priority else None)
 
 
 def the_run(uid: str) -> Run:
