@@ -42,6 +42,7 @@ urlpatterns = [
     path("runs/<slug:uid>/logs/", logs.show, name="run-logs"),
     path("runs/<slug:uid>/logs/new/", logs.fresh, name="run-log-fresh"),
     path("runs/<slug:uid>/logs/text/", logs.download, name="run-log-text"),
+    path("runs/<slug:uid>/why/", runs.why, name="run-why"),
     path("runs/<slug:uid>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<slug:uid>/again/", runs.again, name="run-again"),
     path("runs/<slug:uid>/priority/", runs.reprioritize, name="run-priority"),

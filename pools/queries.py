@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value, Window
+from django.db.models import Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from django.db.models.lookups import Exact
@@ -194,6 +194,18 @@ def gates_where(most: int, **which: object) -> list[Gate]:
     """The first of some gates, each with its `line` up to COUNT_TO + 1."""
     line = RawSQL(_LINE, [COUNT_TO + 1])
     return list(Gate.objects.filter(**which).annotate(line=line).order_by("id")[:most])
+
+
+def met(holders: Sequence[str], gate_ids: Iterable[int], most: int = 40) -> list[Gate]:
+    """These gates and those of which these holders have slots, in the order in which they are met.
+
+    Each with its `line`, and with `mine`: the slots that these holders have. One query.
+    """
+    holds = Hold.objects.filter(holder__in=holders)
+    mine = holds.filter(gate=OuterRef("pk")).order_by().values("gate").annotate(slots=Sum("slots")).values("slots")
+    concerned = Gate.objects.filter(Q(pk__in=list(gate_ids)) | Q(pk__in=holds.values("gate")))
+    found = concerned.annotate(line=RawSQL(_LINE, [COUNT_TO + 1]), mine=Subquery(mine)).order_by("id")[:most]
+    return sorted(found, key=lambda gate: (rules.KINDS.index(gate.kind), gate.pk))
 
 
 def use(*kinds: str) -> list[tuple[str, str, int, int | None]]:

@@ -15,6 +15,7 @@ EXAMPLES: dict[str, list[str]] = {
     "run": ["/runs/{run}/", "/runs/{failed}/", "/runs/{queued}/"],
     "op": ["/runs/{run}/ops/load_sessions/", "/runs/{failed}/ops/charge_invoices/"],
     "run-logs": ["/runs/{run}/logs/", "/runs/{run}/logs/?level=warning&op=stage_refunds", "/runs/{queued}/logs/"],
+    "run-why": ["/runs/{run}/why/", "/runs/{failed}/why/", "/runs/{queued}/why/"],
     "run-again": ["/runs/{failed}/again/"],
     "queue": ["/queue/"],
     "limits": ["/queue/limits/"],

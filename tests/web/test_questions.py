@@ -32,7 +32,7 @@ MOST = {
     "/jobs/copy_table/launch/": 8,
     "/launch/?select=orders&select=report": 7,
     "/pools/database/": 8,
-    "/runs/UID/": 18,
+    "/runs/UID/": 19,
     "/runs/UID/ops/op_3/": 15,
     "/audit/": 6,
     "/pools/database/history/": 6,

@@ -76,3 +76,46 @@ def test_who_may_only_look_is_told_what_it_takes(viewer: Client, waiting: Run) -
     text = viewer.get(f"/runs/{waiting.uid}/").content.decode()
     assert "These need the operator role." in text
     assert viewer.post(f"/runs/{waiting.uid}/priority/", {"priority": "1"}).status_code == 403
+
+
+def limits(client: Client, run: Run) -> str:
+    text = client.get(f"/runs/{run.uid}/").content.decode()
+    found = re.search(r'id="limits-met".*?</section>', text, re.DOTALL)
+    assert found
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[0].partition(">")[2]))
+
+
+def test_every_limit_that_a_run_and_its_ops_meet_is_shown_with_its_use(operator: Client, waiting: Run) -> None:
+    said = limits(operator, waiting)
+    assert "The run queue 1 held by this run 3 / 10" in said
+    assert "Pool db 1 / 1" in said
+    assert "Queue default 1 / 4" in said
+    first = Run.objects.order_by("id")[0]
+    assert "Pool db 1 held by this run 1 / 1" in limits(operator, first)
+    a.tag_rule("team", 1, "growth")
+    a.launched_run(tags={"team": "growth"})
+    queued = a.launched_run(tags={"team": "growth"})
+    assert "Run limit team=growth 1 / 1" in limits(operator, queued)
+
+
+def test_the_explanation_has_an_address_of_its_own(operator: Client, waiting: Run) -> None:
+    where = f"/runs/{waiting.uid}/why/"
+    assert where in operator.get(f"/runs/{waiting.uid}/").content.decode()
+    assert "limit 1 → 3 Starts now, after 1 before it" in panel(operator, where)
+    first = Run.objects.order_by("id")[0]
+    text = operator.get(f"/runs/{first.uid}/why/").content.decode()
+    assert "It is not waiting" in text
+    assert "It started at once." in text
+    assert operator.get("/runs/0000/why/").status_code == 404
+
+
+def test_what_waited_once_says_for_what(operator: Client, engine) -> None:
+    a.workers(2)
+    a.tag_rule("team", 1, "growth")
+    a.launched_run(tags={"team": "growth"})
+    run = a.launched_run(tags={"team": "growth"})
+    a.let_pass(90)
+    a.tag_rule("team", 2, "growth")
+    text = operator.get(f"/runs/{run.uid}/why/").content.decode()
+    assert "Before it started it waited for" in text
+    assert "run limit team=growth" in text

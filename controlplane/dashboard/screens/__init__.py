@@ -25,11 +25,13 @@ from controlplane.dashboard.screens.runs import (
     run_list_topic,
     run_table,
 )
+from controlplane.dashboard.screens.why import blocks_of_why, why_of
 from controlplane.dashboard.screens.workers import workers
 
 __all__ = [
     "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run",
-    "bulk_canceling", "is_touched", "ledger", "new_runs", "rail_counts", "run_list_topic", "run_table",
+    "blocks_of_why", "bulk_canceling", "is_touched", "ledger", "new_runs", "rail_counts", "run_list_topic",
+    "run_table",
 ]  # fmt: skip
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
@@ -47,6 +49,7 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "changes": changes,
     "audit": audit,
     "workers": workers,
+    "why": why_of,
 }
 
 
@@ -76,7 +79,7 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
             return any(thing in (f"gate:pool:{argument}", "changes") for thing in changed)
         case "pools":
             return any(thing.startswith("gate:pool:") for thing in changed)
-        case "run":
+        case "run" | "why":
             return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
         case "log":
             return any(thing in ("runs", f"log:{argument}", f"run:{argument}") for thing in changed)

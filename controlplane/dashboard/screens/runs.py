@@ -11,11 +11,15 @@ from django.utils import timezone
 
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.timeline import Timeline
-from runs import bulk_cancel, filters, lineage, log_lines, queries, reexecution, states, time_split, why
+from pools import queries as pool_queries
+from pools.models import Gate
+from runs import bulk_cancel, filters, lineage, log_lines, queries, reexecution, states, time_split, transitions, why
 from runs.filters import Filter
 from runs.models import Run
 from runs.queries import OpView
+from runs.why import Why
 
+MOST_HOLDERS = 500  # ops of a run whose slots are counted
 JUST_ENDED = timedelta(minutes=1)
 
 
@@ -77,6 +81,7 @@ def blocks_of_run(run: Run) -> list[Block]:
     return [
         Block("run-head", "runs/_head.html", _head_of_run(run, ops, line.done)),
         Block("why", "runs/_why.html", {"run": run, "why": reasons, **_first_of(run, waiting_ops), "more": more}),
+        Block("limits-met", "runs/_limits_met.html", {"limits": _limits_met(run, ops, reasons)}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
         Block("log", "runs/_log.html", {"run": run, "lines": log_lines.tail(run) if run.started_at else [], "op": ""}),
@@ -91,6 +96,17 @@ def _first_of(run: Run, waiting: Sequence[OpView]) -> dict[str, Any]:
     first.run = run
     known = {view.waiting.holder: view.waiting for view in waiting if view.waiting}
     return {"first": first, "first_why": why.of_op(first, known), "ops": waiting[1:6]}
+
+
+def _limits_met(run: Run, ops: Sequence[OpView], reasons: Why | None) -> Sequence[Gate]:
+    """Every limit that a run, or those of its ops that wait or hold slots, meets now; none once it is over."""
+    if run.over:
+        return []
+    waiting = [reasons.waiting] if reasons else [view.waiting for view in ops if view.waiting]
+    gates = {check.gate.id for one in waiting for check in one.explanation.checks}
+    gates |= {entry.gate.id for one in waiting for entry in one.explanation.taken}
+    at_work = [transitions.op_holder(view.op.pk) for view in ops if view.op.state in states.OP_WITH_SLOTS]
+    return pool_queries.met([transitions.run_holder(run.pk), *at_work[:MOST_HOLDERS]], gates)
 
 
 def _head_of_run(run: Run, ops: Sequence[OpView], done: int) -> dict[str, Any]:

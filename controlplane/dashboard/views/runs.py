@@ -59,6 +59,20 @@ def show(request: HttpRequest, uid: str) -> HttpResponse:
     return page(request, "runs/show.html", blocks, topic=topic, here="runs", run=run, newest=newest)
 
 
+@require_safe
+def why(request: HttpRequest, uid: str) -> HttpResponse:
+    """Why a run waits, and what would start it sooner; of one that does not, what its last wait was spent on."""
+    run = the_run(uid)
+    return page(
+        request,
+        "runs/why.html",
+        screens.blocks_of_why(run),
+        topic="" if run.over else f"why:{run.pk}",
+        here="runs",
+        run=run,
+    )
+
+
 @require_POST
 @operators_only
 def cancel(request: HttpRequest, uid: str) -> HttpResponse:
