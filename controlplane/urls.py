@@ -57,6 +57,7 @@ urlpatterns = [
     path("queue/limits/rules/<int:rule_id>/editor/", queue.rule_editor, name="rule-editor"),
     path("queue/limits/rules/<int:rule_id>/delete/", queue.delete_rule, name="rule-delete"),
     path("jobs/", jobs.index, name="jobs"),
+    path("jobs/<slug:name>/", jobs.show, name="job"),
     path("jobs/<slug:name>/launch/", launching.launch_job, name="launch"),
     path("jobs/<slug:name>/presets/<int:preset_id>/delete/", launching.delete_preset, name="preset-delete"),
     path("launch/", launching.launch_assets, name="launch-assets"),

@@ -101,6 +101,24 @@ def ops_of(run: Run) -> list[OpView]:
     ]
 
 
+def dependencies(run: Run, ops: Iterable[OpView]) -> dict[str, tuple[str, ...]]:
+    """What each op of a run comes after, in topological order.
+
+    Of what it reuses too, as the first of its family had it, unless the job has been turned round since.
+    """
+    keys = dict.fromkeys(view.op.key for view in ops)
+    plan, first = plans.load(run.plan_id).by_key, None
+    if run.root_id is not None and any(key not in plan for key in keys):
+        first = Run.objects.filter(pk=run.root_id).values_list("plan_id", flat=True).first()
+    for specs in ({**plan, **plans.load(first).by_key}, plan) if first else (plan,):
+        found = {key: tuple(up for up in specs[key].upstream if up in keys) if key in specs else () for key in keys}
+        try:
+            return {key: found[key] for key in graph.in_order(found)}
+        except graph.Cycle:
+            continue
+    return dict.fromkeys(keys, ())
+
+
 def op(op_id: int) -> OpView | None:
     """One op and its upstream that has not finished; why it waits for slots is `runs.why`'s to say."""
     row = Op.objects.filter(pk=op_id).select_related("run").first()

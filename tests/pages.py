@@ -25,6 +25,7 @@ EXAMPLES: dict[str, list[str]] = {
         "/jobs/daily_marts/launch/?as=yaml",
         "/jobs/daily_marts/launch/?from={run}",
     ],
+    "job": ["/jobs/daily_marts/", "/jobs/growth_scores/"],
     "launch-assets": ["/launch/?select=customers&select=clicks"],
     "pools": ["/pools/"],
     "pool": ["/pools/warehouse/", "/pools/warehouse/?limit=10", "/pools/embeddings/"],

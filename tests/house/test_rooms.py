@@ -17,6 +17,7 @@ PLAIN = (
     "controlplane/dashboard/charts/geometry.py",
     "controlplane/dashboard/charts/picture.py",
     "controlplane/dashboard/charts/ranges.py",
+    "controlplane/dashboard/layered.py",
     "pools/audit/books.py",
     "pools/audit/drift.py",
     "pools/rules.py",

@@ -21,7 +21,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = ["/", "/runs/", "/queue/", "/queue/limits/", "/jobs/", "/pools/", "/jobs/copy_table/launch/"]
 PAGES += ["/launch/?select=orders&select=report", "/pools/database/", "/runs/UID/", "/runs/UID/ops/op_3/"]
-PAGES += ["/search/", "/search/?q=op", "/runs/UID/logs/", "/runs/UID/logs/?op=op_3&level=error&text=x"]
+PAGES += [
+    "/search/",
+    "/search/?q=op",
+    "/runs/UID/logs/",
+    "/jobs/copy_table/",
+    "/jobs/job/",
+    "/runs/UID/logs/?op=op_3&level=error&text=x",
+]
 PAGES += [
     "/changes/",
     "/changes/?subject=pool:database&before=2",
@@ -72,6 +79,7 @@ def test_a_get_writes_nothing(operator: Client, busy: Run, where: str) -> None:
         ("pools", "/pools/"),
         ("pool:database", "/pools/database/"),
         ("queue", "/queue/"),
+        ("job:copy_table", "/jobs/copy_table/"),
         ("limits", "/queue/limits/"),
         ("changes:", "/changes/"),
         ("changes:pool:database", "/changes/?subject=pool:database"),

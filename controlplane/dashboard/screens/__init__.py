@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from controlplane.dashboard.screens.audit import audit
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes, ledger
+from controlplane.dashboard.screens.jobs import job
 from controlplane.dashboard.screens.logs import blocks_of_log, log
 from controlplane.dashboard.screens.ops import blocks_of_op, op
 from controlplane.dashboard.screens.overview import overview, rail, rail_counts
@@ -41,6 +42,7 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "run": run,
     "op": op,
     "log": log,
+    "job": job,
     "pools": pools,
     "pool": pool,
     "queue": queue,

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.utils import timezone
 
+from controlplane.dashboard import graph
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.timeline import Timeline
 from pools import queries as pool_queries
@@ -84,6 +85,7 @@ def blocks_of_run(run: Run) -> list[Block]:
         Block("limits-met", "runs/_limits_met.html", {"limits": _limits_met(run, ops, reasons)}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
+        Block("graph", "runs/_graph.html", {"graph": graph.of_run(run, ops, queries.dependencies(run, ops))}),
         Block("log", "runs/_log.html", {"run": run, "lines": log_lines.tail(run) if run.started_at else [], "op": ""}),
     ]
 
