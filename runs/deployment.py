@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F, IntegerField, Q, QuerySet
 from django.db.models.expressions import RawSQL
+from django.utils import timezone
 
-from pools import explain
+from pools import explain, samples
 from pools import queries as pool_queries
 from pools.explain import Waiting
 from pools.models import Gate
@@ -36,11 +37,17 @@ _FAILED = f"""(SELECT count(*)
     WHERE failed.retry_at IS NULL AND NOT EXISTS (SELECT 1 FROM runs_run AS again WHERE again.parent_id = failed.id))"""
 
 
+# Up to when the clock has sampled how things stand, which it does every so many seconds: its sign of life.
+_SAMPLED = f"(SELECT upto FROM pools_sampled WHERE step = {samples.FINEST})"
+SILENT = 30.0  # seconds beyond that, after which the clock counts as silent
+
+
 @dataclass(frozen=True)
 class Now:
     """How many runs are queued and in progress, how many ops wait; the run queue's maximum and its version; the drift.
 
     `drift`: how many findings the last audit made. `failed`: how many of the newest failures need a person.
+    `silent_since`: when the clock was heard last, if that was too long ago; None also where it was never heard.
     """
 
     queued: int
@@ -50,23 +57,32 @@ class Now:
     version: int
     drift: int = 0
     failed: int = 0
+    silent_since: datetime | None = None
 
 
 def now() -> Now:
-    """The deployment in seven numbers. One query."""
+    """The deployment in a few numbers. One query."""
     counted = {
         "queued": _QUEUED,
         "progress": _IN_PROGRESS,
         "waiting": _WAITING,
         "drift": _DRIFT,
         "failed": _FAILED,
+        "sampled": _SAMPLED,
     }
     rows = RunQueue.objects.annotate(
         **{name: RawSQL(sql, [], output_field=IntegerField()) for name, sql in counted.items()}
     )
     row = rows.values(*counted, "max_concurrent_runs", "version").get()
     limit, version = row["max_concurrent_runs"], row["version"]
-    return Now(row["queued"], row["progress"], row["waiting"], limit, version, row["drift"], row["failed"])
+    silent = _silent_since(row["sampled"])
+    return Now(row["queued"], row["progress"], row["waiting"], limit, version, row["drift"], row["failed"], silent)
+
+
+def _silent_since(sampled: int | None) -> datetime | None:
+    heard = datetime.fromtimestamp(sampled, UTC) if sampled else None
+    late = timedelta(seconds=samples.FINEST + SILENT)
+    return heard if heard and timezone.now() - heard > late else None
 
 
 # --- the run queue ----------------------------------------------------------------------------------

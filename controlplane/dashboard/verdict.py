@@ -38,6 +38,11 @@ def of(
     holds a slot, by key, a slot each.
     """
     waiting = now.waiting
+    if now.silent_since is not None:
+        return Verdict(
+            "The clock is silent.",
+            detail=f"It was heard last at {time_of_day(now.silent_since)}. What became due since then is not done.",
+        )
     for queue in workers:
         if queue.waiting and not queue.alive:
             return Verdict(
@@ -131,4 +136,4 @@ def _raise(pool: PoolView, one_slot_helps: Callable[[str], bool]) -> str:
 def _full_limits(now: Now, full: Sequence[str]) -> str:
     if now.maximum is not None and now.progress >= now.maximum:
         return f"{now.progress} of {now.maximum} runs are in progress: the run queue's maximum."
-    return f"They wait at the run limit on {full[0]}." if full else ""
+    return f"{'It waits' if now.queued == 1 else 'They wait'} at the run limit on {full[0]}." if full else ""

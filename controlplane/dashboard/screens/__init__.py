@@ -55,7 +55,7 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
 }
 
 
-RESTLESS = frozenset({"workers"})  # what they show changes without a word
+RESTLESS = frozenset({"rail", "workers"})  # what they show changes without a word
 
 
 class NoSuchScreen(LookupError):

@@ -12,9 +12,11 @@ from pools import queries as pool_queries
 from runs import catalog, deployment
 from runs.deployment import Now
 
+SILENT = "silent"  # beside the counts: since when the clock says nothing
+
 
 def rail_counts(now: Now | None = None) -> dict[str, Any]:
-    """The counts beside the navigation."""
+    """The counts beside the navigation, and whether the clock is silent."""
     now = now or deployment.now()
     return {
         "runs": now.progress or "",
@@ -22,12 +24,15 @@ def rail_counts(now: Now | None = None) -> dict[str, Any]:
         "pools": pool_queries.counted(now.waiting) if now.waiting else "",
         "audit": now.drift or "",
         "failures": now.failed or "",
+        SILENT: now.silent_since,
     }
 
 
 def rail(argument: str = "") -> list[Block]:
     counts = rail_counts()
-    return [Block(f"count-{name}", "_count.html", {"name": name, "count": count}) for name, count in counts.items()]
+    silence = Block("clock", "_clock.html", {"silent": counts.pop(SILENT)})
+    counted = [Block(f"count-{name}", "_count.html", {"name": name, "count": count}) for name, count in counts.items()]
+    return [*counted, silence]
 
 
 def overview(argument: str = "") -> list[Block]:
