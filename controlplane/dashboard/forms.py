@@ -17,7 +17,7 @@ ONE_VALUE = "one"
 class RuleForm(forms.Form):
     """A tag rule of the run queue."""
 
-    key = forms.CharField(max_length=200, label="Tag", strip=True)
+    key = forms.CharField(max_length=200, label="Tag", strip=True, widget=forms.TextInput(attrs={"data-key": "n"}))
     kind = forms.ChoiceField(
         label="Counts",
         choices=[

@@ -75,7 +75,8 @@
     if (form && one(".step.dirty", form)) form.requestSubmit();
   };
   const press = (key) => {
-    const button = all(`[data-key="${CSS.escape(key)}"]`).find((element) => element.offsetParent);
+    const isMeant = ({ offsetParent, dataset }) => offsetParent && (!dataset.keyIf || one(dataset.keyIf, document));
+    const button = all(`[data-key="${CSS.escape(key)}"]`).find(isMeant);
     if (button?.matches("input, select, textarea")) button.focus();
     else button?.click();
     return Boolean(button);
@@ -124,7 +125,7 @@
     if (!single || withKey || event.altKey || event.defaultPrevented || one("dialog[open]") || typing(event.target))
       return;
     if (event.key === "/") event.preventDefault(); // or it would be the first that is typed
-    act(event.key);
+    if (act(event.key) === true) event.preventDefault(); // or it would be typed into the field that it leads to
   });
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-find]")) {

@@ -70,6 +70,22 @@ def test_keys_do_nothing_while_somebody_types_or_has_turned_them_off(
     expect(page.locator("#palette")).to_be_visible()
 
 
+def test_a_key_leads_to_a_new_rule_and_another_to_a_retry(sign_in: Callable[..., Page], sluice: Deployment) -> None:
+    page = sign_in()
+    for key in "gl":
+        page.keyboard.press(key)
+    page.wait_for_url(f"{sluice.url}/queue/limits/")
+    page.keyboard.press("n")
+    tag = page.locator("#add-rule").get_by_label("Tag")
+    expect(tag).to_be_focused()
+    expect(tag).to_have_value("")
+    uid = sluice.launch("--select", "asset_a", "--tag", "dagster/max_runtime=1")
+    page.goto(f"{sluice.url}/runs/{uid}/")
+    expect(page.locator("#run-head")).to_contain_text("Failed")
+    page.keyboard.press("R")
+    expect(page.locator("#run-head")).to_contain_text("Executes again")
+
+
 def test_a_pool_is_paused_by_a_key(sign_in: Callable[..., Page], sluice: Deployment) -> None:
     page = sign_in()
     page.goto(f"{sluice.url}/pools/api/")
