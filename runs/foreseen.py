@@ -47,9 +47,9 @@ class Foreseen:
         return not self.run.blocking and not self.run.without_prospect
 
     @property
-    def never_fits(self) -> list[Met]:
-        """Those at which it could not go on even if nobody else were there."""
-        return [met for met in (*self.before, *self.within) if met.check.never_fits]
+    def stuck(self) -> list[Met]:
+        """Those at which it would not go on by itself, however long it waits: closed, paused, or too small."""
+        return [met for met in (*self.before, *self.within) if _needs_somebody(met.check)]
 
 
 def limits(tags: Mapping[str, str], plan: Plan) -> Foreseen:
@@ -72,6 +72,10 @@ def limits(tags: Mapping[str, str], plan: Plan) -> Foreseen:
         [Met(check, lines.get(check.gate.id, 0)) for check in before.checks],
         [Met(check, lines.get(check.gate.id, 0), of_ops[check.gate.key].ops) for check in within.checks],
     )
+
+
+def _needs_somebody(check: Check) -> bool:
+    return check.never_fits or check.gate.paused or check.gate.limit == 0
 
 
 def _needs_of_ops(plan: Plan) -> dict[str, _Wanted]:

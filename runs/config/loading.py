@@ -17,6 +17,7 @@ from runs.config.values import InvalidConfiguration
 
 MOST_BYTES = 1024 * 1024
 LARGEST_NUMBER = 2**63 - 1  # beyond it Python may refuse to write the number out
+MOST_DEEP = 50  # what a person types; whoever goes through it recurses
 MERGE = "tag:yaml.org,2002:merge"
 TEXT = "tag:yaml.org,2002:str"
 
@@ -115,10 +116,18 @@ class _DataLoader(_Loader):
         if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
     }
 
+    _depth = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "an alias is not allowed", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > MOST_DEEP:
+            problem = f"this is nested more than {MOST_DEEP} deep"
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def see_key(self, key: yaml.Node) -> None:
         if isinstance(key, yaml.ScalarNode):

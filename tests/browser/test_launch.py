@@ -35,7 +35,7 @@ def test_a_launch_is_written_by_keyboard_and_what_was_typed_is_never_lost(
 
     # Limits follow the tags while they are typed, and nothing else is touched.
     limits = page.locator("#limits")
-    expect(limits).to_contain_text("It would start at once")
+    expect(limits).to_contain_text("The run would start at once")
     page.get_by_label("table").fill("orders")
     tags = page.get_by_label("Run tags")
     tags.click()

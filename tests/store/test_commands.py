@@ -256,6 +256,32 @@ def test_launch_queues_a_run_with_its_tags_params_and_priority() -> None:
     assert (run.launched_by, run.door) == (me(), "cli")
 
 
+def test_launch_takes_a_document_and_options_on_top_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "launch.yaml"
+    file.write_text("params: {rows: 3, dry: true}\ntags: {team: growth, note: 7}\npriority: 2\n")
+    read("launch", "sized", "--file", str(file), "--tag", "team=core", "--param", "dry=false")
+    run = Run.objects.get()
+    assert run.params == {"rows": 3, "dry": False}
+    assert run.tags == {"team": "core", "note": "7", "dagster/priority": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("params: {rows: [1]}", "params.rows: Input should be a valid integer (got [1])"),
+        ("parms: {}", "parms: unknown; there are params, tags, priority."),
+        ("a: {", "YAML: line 1, column 5: expected the node content, but found '<stream end>'."),
+        ("params: {rows: 1}\npriority: 1\ntags: {dagster/priority: 2}", "priority: it is given twice, with --priority"),
+    ],
+)
+def test_a_document_that_is_wrong_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "launch.yaml"
+    file.write_text(text)
+    (said,) = refused("launch", "sized", "--file", str(file))
+    assert said.startswith(line)
+    assert refused("launch", "sized", "--file", "/nowhere")[0].startswith("/nowhere: No such file")
+
+
 def test_launch_selects_assets_without_a_job() -> None:
     report = read("launch", "--select", "totals, orders")
     assert report["job"] == "assets"

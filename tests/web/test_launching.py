@@ -208,7 +208,7 @@ def limits_in(page: str) -> str:
 
 def test_the_limits_of_a_run_are_shown_as_they_stand(operator: Client, busy: Run) -> None:
     text = limits_in(text_of(operator, COPY))
-    assert "It would start at once." in text
+    assert "The run would start at once." in text
     assert "Pool database 1 / 1 Is full: 1 of 1 in use. 3 waiting now. For copy." in text
     assert "Queue default" in text
 
@@ -218,22 +218,38 @@ def test_the_limits_follow_the_tags(operator: Client, busy: Run) -> None:
     page = answer.content.decode()
     assert "<html" not in page
     text = limits_in(page)
-    assert "It would wait in the run queue: Run limit team=growth is full: 1 of 1 in use" in text
+    assert "The run would wait in the run queue: Run limit team=growth is full: 1 of 1 in use" in text
     assert "Run limit tenant=new 0 / 2" in text, "a value that no run has had yet"
     assert text in limits_in(text_of(operator, f"{COPY}?tags=team%3Dgrowth%0Atenant%3Dnew&priority=1"))
 
 
 def test_the_limits_are_checked_without_a_script(operator: Client, busy: Run) -> None:
     page = text_of(operator, COPY, **{"params.table": "t", "tags": "team=growth", "do": "check"})
-    assert "It would wait in the run queue" in limits_in(page)
+    assert "The run would wait in the run queue" in limits_in(page)
     assert re.search(r'name="params.table" value="t"', page)
     assert "Nothing is wrong with it" in page
     page = text_of(operator, COPY, 422, tags="team=growth", do="check")
     assert "Nothing is wrong with it" not in page
     assert errors_in(page) == ["Required."]
     page = text_of(operator, COPY, 200, text="params: {table: t}\ntags: {team: growth}", do="check")
-    assert "It would wait in the run queue" in limits_in(page)
+    assert "The run would wait in the run queue" in limits_in(page)
     assert Run.objects.filter(job="copy_table").count() == 0
+
+
+def test_what_would_never_start_by_itself_is_said(operator: Client, busy: Run) -> None:
+    a.sizing.pause("database", a.ADA)
+    assert "copy can’t start: Pool database is paused by ada" in limits_in(text_of(operator, COPY))
+    page = text_of(operator, f"{reverse('launch-assets')}?select=orders")
+    assert "orders can’t start" in limits_in(page)
+
+
+def test_the_limits_follow_a_document_too(operator: Client, busy: Run) -> None:
+    answer = operator.post(COPY, {"text": "tags: {team: growth}", "do": "check"}, headers=HTMX)
+    assert answer.status_code == 200
+    assert "<html" not in answer.content.decode()
+    assert "The run would wait in the run queue" in limits_in(answer.content.decode())
+    answer = operator.post(COPY, {"text": "tags: {team: ", "do": "check"}, headers=HTMX)
+    assert "The run would start at once" in limits_in(answer.content.decode()), "what can't be read yet says nothing"
 
 
 def test_what_is_foreseen_is_what_happens(operator: Client, busy: Run) -> None:
@@ -241,7 +257,7 @@ def test_what_is_foreseen_is_what_happens(operator: Client, busy: Run) -> None:
         foreseen = limits_in(text_of(operator, f"{COPY}?tags={tags.replace('=', '%3D')}"))
         operator.post(COPY, {"params.table": "t", "tags": tags})
         assert Run.objects.latest("id").state == state
-        assert ("It would start at once" in foreseen) == (state == "started")
+        assert ("The run would start at once" in foreseen) == (state == "started")
 
 
 def test_a_viewer_may_look_and_not_launch(viewer: Client) -> None:

@@ -89,6 +89,8 @@ def _launch(request: HttpRequest, at: Page) -> HttpResponse:
     match request.POST.get("do") or ("save" if request.POST.get("preset_name") else "launch"):
         case "yaml" | "form" as tab:
             return _other_tab(request, at, form, YamlForm if tab == "yaml" else LaunchForm)
+        case "check" if by_htmx(request):
+            return _limits(request, at, form.document)
         case "check":
             status = _check(at.job, form)
             return _page(request, at, form, status, checked=status == 200)
@@ -107,7 +109,7 @@ def _begin(request: HttpRequest, at: Page) -> HttpResponse:
         document = Document(**at.preset.document)
     document = _asked(request, document)
     if by_htmx(request):
-        return render(request, "jobs/_limits.html", {"foreseen": _foreseen(at.job, document), "job": at.job})
+        return _limits(request, at, document)
     return _page(request, at, (YamlForm if request.GET.get("as") == "yaml" else LaunchForm)(at.job, document=document))
 
 
@@ -202,6 +204,11 @@ def _try_launch(request: HttpRequest, at: Page, form: Form) -> HttpResponse:
             messages.success(request, f"{queries.job_name(run)} {run.short} is launched.")
             return redirect("run", run.uid)
     return _page(request, at, form, status=422)
+
+
+def _limits(request: HttpRequest, at: Page, document: Document) -> HttpResponse:
+    """Which limits the run would meet, as a fragment: for who goes on typing."""
+    return render(request, "jobs/_limits.html", {"foreseen": _foreseen(at.job, document), "job": at.job})
 
 
 def _foreseen(job: Job, document: Document) -> Foreseen:

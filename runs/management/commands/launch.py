@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Count
 
-from runs import catalog, launch, plans, queries, schema, states, system_tags, watch
+from runs import catalog, launch, launch_document, plans, queries, schema, states, system_tags, watch
+from runs.config import loading
+from runs.config.values import InvalidConfiguration
+from runs.launch_document import Document, InvalidDocument
 from runs.management.plain_command import PlainCommand, operating_user, printable, refusal
 from runs.models import Op, Run
 from runs.words import duration
@@ -29,6 +32,7 @@ class Command(PlainCommand):
         parser.add_argument(
             "--param", metavar="K=V", action="append", default=[], help="a param of the job; may be given several times"
         )
+        parser.add_argument("--file", metavar="FILE", help="params, tags and priority in YAML; the options come on top")
         parser.add_argument("--wait", action="store_true", help="wait for the end; exit 0 only on success")
         self.add_json(parser)
 
@@ -53,9 +57,10 @@ class Command(PlainCommand):
 
     def _launch(self, options: dict[str, Any]) -> Run:
         errors: dict[str, str] = {}
-        tags = _pairs("tag", options["tag"], errors)
-        values = _pairs("param", options["param"], errors)
-        priority = _priority(options["priority"], tags, errors)
+        document = _document(options["file"])
+        tags = {**document.tags, **_pairs("tag", options["tag"], errors)}
+        values = {**document.params, **_pairs("param", options["param"], errors)}
+        priority = _priority(options["priority"], document.priority, tags, errors)
         if bool(options["job"]) == bool(options["select"]):
             errors["job"] = "name a job, or assets with --select" + (", not both" if options["job"] else "")
         try:
@@ -126,10 +131,18 @@ def _pairs(option: str, entries: Sequence[str], errors: dict[str, str]) -> dict[
     return found
 
 
-def _priority(text: str | None, tags: dict[str, str], errors: dict[str, str]) -> int | None:
-    if text is None:
+def _document(path: str | None) -> Document:
+    """What a file asks for; nothing without one. Raises CommandError."""
+    try:
+        return launch_document.parse(loading.text_of(path)) if path else Document()
+    except (InvalidConfiguration, InvalidDocument) as error:
+        raise refusal(error.errors) from error
+
+
+def _priority(text: str | None, in_file: int | None, tags: Mapping[str, Any], errors: dict[str, str]) -> int | None:
+    number = in_file if text is None else system_tags.as_priority(text)
+    if text is None and in_file is None:
         return None
-    number = system_tags.as_priority(text)
     if number is None:
         errors["priority"] = f"{text!r} is not allowed: use a whole number"
     elif system_tags.PRIORITY in tags:
