@@ -25,6 +25,7 @@ from controlplane.dashboard.screens.runs import (
     run_list,
     run_list_topic,
     run_table,
+    run_topic,
 )
 from controlplane.dashboard.screens.why import blocks_of_why, why_of
 from controlplane.dashboard.screens.workers import workers
@@ -32,7 +33,7 @@ from controlplane.dashboard.screens.workers import workers
 __all__ = [
     "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run",
     "blocks_of_why", "bulk_canceling", "is_touched", "ledger", "new_runs", "rail_counts", "run_list_topic",
-    "run_table",
+    "run_table", "run_topic",
 ]  # fmt: skip
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
@@ -82,7 +83,8 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
         case "pools":
             return any(thing.startswith("gate:pool:") for thing in changed)
         case "run" | "why":
-            return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{argument}") for thing in changed)
+            number = argument.partition("/")[0]
+            return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{number}") for thing in changed)
         case "log":
             return any(thing in ("runs", f"log:{argument}", f"run:{argument}") for thing in changed)
         case "op":

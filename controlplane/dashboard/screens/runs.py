@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from controlplane.dashboard import graph
 from controlplane.dashboard.screens.block import Block
-from controlplane.dashboard.timeline import Timeline
+from controlplane.dashboard.timeline import Choice, Timeline
 from pools import queries as pool_queries
 from pools.models import Gate
 from runs import bulk_cancel, filters, lineage, log_lines, queries, reexecution, states, time_split, transitions, why
@@ -64,12 +64,23 @@ def new_runs(wanted: Filter, after: int | None) -> Block:
     return Block("new-runs", "runs/_new.html", {"count": min(count, 99), "more": count > 99, "wanted": wanted})
 
 
+def run_topic(run: Run, choice: Choice) -> str:
+    """The topic of a run whose timeline draws these ops."""
+    return f"run:{run.pk}" + (f"/{choice.state}/{'' if choice.start is None else choice.start}" if choice else "")
+
+
 def run(argument: str) -> list[Block]:
-    """A run by its id, not its uid: the stream's topics carry ids."""
-    return blocks_of_run(queries.by_id(int(argument)) if argument.isdecimal() else queries.find(argument))
+    """A run by its id, not its uid: the stream's topics carry ids; and which ops its timeline draws."""
+    number, _, chosen = argument.partition("/")
+    found = queries.by_id(int(number)) if number.isdecimal() else queries.find(number)
+    state, _, start = chosen.partition("/")
+    try:
+        return blocks_of_run(found, Choice.read(state, start))
+    except ValueError as error:
+        raise LookupError(argument) from error
 
 
-def blocks_of_run(run: Run) -> list[Block]:
+def blocks_of_run(run: Run, choice: Choice | None = None) -> list[Block]:
     """The parts of a run's page."""
     ops = queries.ops_of(run)
     waiting_ops = [view for view in ops if view.waiting]
@@ -77,7 +88,7 @@ def blocks_of_run(run: Run) -> list[Block]:
     waiting_ops.sort(key=lambda view: view.waiting.since if view.waiting else run.queued_at)
     more = len(waiting_ops) - 6
     split = time_split.of_run(run, ops, reasons.waiting if reasons else None)
-    line = Timeline(run, ops, split.spans)
+    line = Timeline(run, ops, split.spans, choice)
     sources = lineage.sources(view.op for view in ops)
     return [
         Block("run-head", "runs/_head.html", _head_of_run(run, ops, line.done)),

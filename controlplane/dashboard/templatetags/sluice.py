@@ -71,6 +71,12 @@ def state(thing: Run | Op, pill: bool = True, word: bool = True) -> SafeString:
     return badge(name, look, text, pill, word, spins=name == "run")
 
 
+@register.simple_tag
+def op_state(name: str) -> SafeString:
+    """A state of ops."""
+    return badge(*OP_LOOKS[name], pill=False)
+
+
 def badge(name: str, look: str, text: str, pill: bool = True, word: bool = True, spins: bool = False) -> SafeString:
     shown = text if word else format_html('<span class="vh">{}</span>', text)
     return format_html(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from controlplane.dashboard import saved_views, screens
 from controlplane.dashboard.roles import operators_only
+from controlplane.dashboard.timeline import Choice
 from controlplane.dashboard.views.canceling import CANCELABLE
 from controlplane.dashboard.views.page import by_htmx, done, into_dialog, page
 from pools.limits import shown, whole
@@ -53,8 +55,12 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def show(request: HttpRequest, uid: str) -> HttpResponse:
     run = the_run(uid)
-    topic = "" if run.over and run.retry_at is None else f"run:{run.pk}"
-    blocks = screens.blocks_of_run(run)
+    try:
+        choice = Choice.read(request.GET.get("ops", ""), request.GET.get("from", ""))
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    topic = "" if run.over and run.retry_at is None else screens.run_topic(run, choice)
+    blocks = screens.blocks_of_run(run, choice)
     newest = blocks[0].context["family"].newest
     return page(request, "runs/show.html", blocks, topic=topic, here="runs", run=run, newest=newest)
 
