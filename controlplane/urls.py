@@ -35,6 +35,7 @@ urlpatterns = [
     path("runs/views/", saved.index, name="views"),
     path("runs/views/<int:view_id>/", saved.rename, name="view"),
     path("runs/views/<int:view_id>/delete/", saved.delete, name="view-delete"),
+    path("runs/cancel/<int:bulk_id>/undo/", canceling.call_off, name="runs-call-off"),
     path("runs/<slug:uid>/", runs.show, name="run"),
     path("runs/<slug:uid>/ops/<str:key>/", ops.show, name="op"),
     path("runs/<slug:uid>/ops/<str:key>/retry/", ops.retry, name="op-retry"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Count, F, Max, Q, QuerySet
 
@@ -18,6 +19,7 @@ from runs.filters import Filter
 from runs.models import BulkCancel, Run
 
 BATCH = 250  # runs canceled in one transaction
+UNDO_FOR = 10.0  # seconds that a page gives before it begins
 AT_ONCE = 1.0  # seconds that whoever asked for it carries it out himself
 
 
@@ -43,10 +45,11 @@ def matching(wanted: Filter, up_to: int | None = None) -> Matching:
     return Matching(queued, in_progress, max(last_queued, last_in_progress))
 
 
-def begin(wanted: Filter, who: str, up_to: int | None = None) -> BulkCancel:
+def begin(wanted: Filter, who: str, up_to: int | None = None, undo_for: float = 0.0) -> BulkCancel:
     """Cancel every run of a filter that is queued or in progress now; with `up_to`, those up to that one.
 
-    Returns how far it has got after a moment.
+    For `undo_for` seconds nothing is canceled, and it can be called off; then the clock carries it out. Without,
+    returns how far it has got after a moment.
     """
     found = matching(wanted, up_to)
     now = claims.clock_time()
@@ -63,7 +66,11 @@ def begin(wanted: Filter, who: str, up_to: int | None = None) -> BulkCancel:
         before=found.newest + 1,
         total=found.total,
         begun_at=now,
+        begins_at=now + timedelta(seconds=undo_for) if undo_for else None,
     )
+    if undo_for:
+        tickets.announce({"runs"})
+        return row
     enough = time.monotonic() + AT_ONCE
     while step(row) and time.monotonic() < enough:
         row.refresh_from_db()
@@ -71,10 +78,20 @@ def begin(wanted: Filter, who: str, up_to: int | None = None) -> BulkCancel:
     return row
 
 
+def call_off(row: BulkCancel, who: str) -> bool:
+    """Let nothing of it be canceled. False: it has begun, or somebody called it off before."""
+    now = claims.clock_time()
+    waiting = BulkCancel.objects.filter(pk=row.pk, ended_at=None, begins_at__gt=now)
+    called_off = waiting.update(ended_at=now, called_off_by=who[:150]) == 1
+    tickets.announce({"runs"})
+    return called_off
+
+
 def finish(enough: Callable[[], bool] = lambda: False) -> int:
-    """Go on with all that were begun, until `enough()`. Returns how many transactions it took."""
+    """Go on with all that may begin by now, until `enough()`. Returns how many transactions it took."""
     transactions = 0
-    while not enough() and (row := BulkCancel.objects.filter(ended_at=None).order_by("id").first()):
+    open_rows = BulkCancel.objects.filter(ended_at=None).order_by("id")
+    while not enough() and (row := open_rows.filter(_may_begin()).first()):
         step(row)
         transactions += 1
     return transactions
@@ -100,6 +117,10 @@ def latest() -> BulkCancel | None:
     begun, newest = BulkCancel.objects.filter(ended_at=None).order_by("id"), BulkCancel.objects.order_by("-id")
     found = BulkCancel.objects.filter(Q(pk__in=begun.values("pk")[:1]) | Q(pk__in=newest.values("pk")[:1]))
     return min(found, key=lambda row: (row.ended_at is not None, row.pk), default=None)
+
+
+def _may_begin() -> Q:
+    return Q(begins_at=None) | Q(begins_at__lte=claims.clock_time())
 
 
 def _cancelable(wanted: Filter, up_to: int | None = None) -> QuerySet[Run]:

@@ -326,6 +326,8 @@ class BulkCancel(models.Model):
     total = models.IntegerField()  # how many there were to cancel
     canceled = models.IntegerField(default=0)
     begun_at = models.DateTimeField()
+    begins_at = models.DateTimeField(null=True)  # until then it can be called off; None: it began at once
+    called_off_by = models.CharField(max_length=150, blank=True)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:

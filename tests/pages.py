@@ -43,6 +43,7 @@ EXAMPLES: dict[str, list[str]] = {
 }
 
 NO_PAGES = {
+    "runs-call-off": "asks, for ten seconds, whether nothing is to be canceled after all",
     "live": "the stream",
     "live-blocks": "its blocks as JSON",
     "rule-editor": "a fragment",

@@ -23,6 +23,12 @@ HTMX = {"HX-Request": "true"}
 WHERE = "/runs/cancel/"
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> None:
+    """It begins without the time in which it can be undone: see test_cancel_undo."""
+    monkeypatch.setattr(bulk_cancel, "UNDO_FOR", 0.0)
+
+
 @pytest.fixture
 def many() -> None:
     """Two runs in progress, and nine queued, four of them of a team."""

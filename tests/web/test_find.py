@@ -12,7 +12,7 @@ from django.test import Client
 
 from controlplane.dashboard import saved_views, screens
 from controlplane.dashboard.models import SavedView
-from runs import filters, transitions
+from runs import bulk_cancel, filters, transitions
 from runs.filters import Filter
 from runs.models import BulkCancel, Run
 from tests import builders as a
@@ -110,7 +110,8 @@ def test_counts_are_capped_and_a_search_that_was_stopped_says_so(operator: Clien
     assert "No run matches" in text
 
 
-def test_all_that_match_are_canceled_by_text_and_time(operator: Client, busy: Run) -> None:
+def test_all_that_match_are_canceled_by_text_and_time(operator: Client, busy: Run, monkeypatch) -> None:
+    monkeypatch.setattr(bulk_cancel, "UNDO_FOR", 0.0)
     wanted = Run.objects.filter(state="queued").latest("id")
     text = html.unescape(operator.get(f"/runs/cancel/?q={wanted.uid[:12]}&when=1h", headers=HTMX).content.decode())
     assert "Cancel 1 run?" in text

@@ -44,7 +44,8 @@ def bulk_canceling() -> Block:
     """How far the canceling of many runs has got; for a moment after its end, that it has ended."""
     row = bulk_cancel.latest()
     told = row is not None and (row.ended_at is None or timezone.now() - row.ended_at < JUST_ENDED)
-    return Block("bulk-cancel", "runs/_bulk_cancel.html", {"bulk": row if told else None})
+    waits = row is not None and row.ended_at is None and row.begins_at is not None and row.begins_at > timezone.now()
+    return Block("bulk-cancel", "runs/_bulk_cancel.html", {"bulk": row if told else None, "waits": waits})
 
 
 def run_list_topic(wanted: Filter, shown: Iterable[Run], after: int | None) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from controlplane.dashboard.roles import operators_only
@@ -29,6 +30,31 @@ def cancel_all(request: HttpRequest) -> HttpResponse:
     return _cancel(request, wanted) if request.method == "POST" else _ask(request, wanted)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def call_off(request: HttpRequest, bulk_id: int) -> HttpResponse:
+    """Ask whether nothing is to be canceled after all; or see to it, as long as it has not begun."""
+    row = BulkCancel.objects.filter(pk=bulk_id).first()
+    if row is None:
+        raise Http404("There is no such cancellation.")
+    return (
+        _call_off(request, row)
+        if request.method == "POST"
+        else into_dialog(request, "runs/_ask_call_off.html", 200, title="Cancel nothing after all?", bulk=row)
+    )
+
+
+@operators_only
+def _call_off(request: HttpRequest, row: BulkCancel) -> HttpResponse:
+    if bulk_cancel.call_off(row, request.user.get_username()):
+        return done(request, "Nothing was canceled.", reverse("runs"))
+    text = (
+        f"Somebody did before: {row.called_off_by}."
+        if row.called_off_by
+        else "It has begun: what it canceled stays so."
+    )
+    return into_dialog(request, "_message.html", 409, title="It can't be undone any more.", text=text)
+
+
 @operators_only
 def _cancel(request: HttpRequest, wanted: Filter) -> HttpResponse:
     """Cancel the runs that the reader was asked about, none that was launched since.
@@ -42,7 +68,7 @@ def _cancel(request: HttpRequest, wanted: Filter) -> HttpResponse:
         return _ask(request, wanted, 409)
     if found.total > MOST_WITHOUT_TYPING and typed(request.POST.get("number", "")) != total:
         return _ask(request, wanted, 422, wrong=True)
-    row = bulk_cancel.begin(wanted, request.user.get_username(), newest)
+    row = bulk_cancel.begin(wanted, request.user.get_username(), newest, bulk_cancel.UNDO_FOR)
     text, where = _told(row), filtered(wanted)
     if by_htmx(request):
         return done(request, text, where)
@@ -67,6 +93,9 @@ def _ask(request: HttpRequest, wanted: Filter, status: int = 200, wrong: bool = 
 
 def _told(row: BulkCancel) -> str:
     """How far it has got, in a sentence."""
+    many = f"{grouped(row.total)} run{' is' if row.total == 1 else 's are'}"
+    if row.begins_at is not None and row.ended_at is None:
+        return f"{many} canceled in {bulk_cancel.UNDO_FOR:.0f} s, unless you undo it."
     if row.ended_at is None:
         return f"{grouped(row.canceled)} of {grouped(row.total)} runs are canceled so far; the others follow."
     return f"{grouped(row.canceled)} run{' is' if row.canceled == 1 else 's are'} canceled."
