@@ -126,7 +126,7 @@ def test_get_shows_a_pool_and_all_of_them() -> None:
     sizing.pause("api", Author("bob", "page", "maintenance"))
     assert read("concurrency", "get", "api") == {
         "pool": "api", "limit": 3, "own_limit": 3, "in_use": 0, "waiting": 0, "waiting_since": None, "paused": True,
-        "paused_by": "bob", "pause_reason": "maintenance", "description": "",
+        "paused_by": "bob", "pause_reason": "maintenance", "paused_until": None, "description": "",
         "version": Pool.objects.get(name="api").version, "granularity": "op", "own_granularity": None,
     }  # fmt: skip
     everything = read("concurrency", "get", "--all")
