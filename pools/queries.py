@@ -16,6 +16,7 @@ from pools import rules
 from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
 from pools.sizing import DELETED, overtaking
 
+MOST_AT_A_GLANCE = 12  # pools on the overview
 COUNT_TO = 1000  # lines are counted exactly up to here, then shown as "1 000+"
 
 # How many a gate has no room for, counted no further than needed. Whoever needs the gate and would fit

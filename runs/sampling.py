@@ -13,7 +13,7 @@ from django.conf import settings
 
 from pools import claims, queries, samples
 from pools.samples import FINEST, Level
-from runs import deployment
+from runs import deployment, tickets
 
 RUNS = "runs"  # in progress, their maximum, those queued
 OPS = "ops"  # busy workers, the living ones, ops that wait
@@ -21,6 +21,7 @@ SLOTS = "slots"  # of all pools together
 POOL = "pool:"  # of one
 
 KINDS = {"runs": RUNS, "workers": OPS}  # where waits for other gates than pools are counted
+TOPIC = "samples"  # announced when one was written
 COUNT_TO = 10_000  # lines are counted up to here
 
 Use = dict[str, tuple[int, int | None]]  # in use and limit, by subject
@@ -44,6 +45,8 @@ class Sampler:
         levels = _levels(_most(self._most, found))
         self._most = found
         wrote = over is not None and samples.record(over, levels, KINDS)
+        if wrote:
+            tickets.announce({TOPIC})
         samples.roll_up(enough)
         return wrote
 

@@ -12,16 +12,17 @@ from django.utils import timezone
 from controlplane.dashboard.charts import figures
 from controlplane.dashboard.charts.figures import PERCENTILES, Figure, Words
 from controlplane.dashboard.charts.picture import HALF
-from controlplane.dashboard.charts.ranges import RANGES, Range, Window
+from controlplane.dashboard.charts.ranges import DAY_BY_HOURS, RANGES, Range, Window
 from pools import queries, samples
 from pools.models import Change, Sample
 from pools.samples import Peak, Span, histogram
-from runs.sampling import OPS, POOL, RUNS
+from runs.sampling import OPS, POOL, RUNS, SLOTS
 
 RUN_WORDS = Words("Runs in progress and queued", "in progress", "maximum", "queued")
 OP_WORDS = Words("Busy workers and waiting ops", "busy workers", "living workers", "ops waiting")
 
 MOST_POOLS = 24
+MOST_MARKS = 20
 COLUMNS = ("from", "seconds", "in_use", "limit", "waiting", "had_to_wait")
 
 
@@ -62,6 +63,35 @@ def of_pool(name: str, wanted: Range) -> PoolHistory:
         figures.percentiles(figures.whole(found)),
         changes,
     )
+
+
+def use_of_pool(name: str, changes: Iterable[Change]) -> Figure:
+    """The last hour of a pool, with those of its newest changes that fall into it. One query."""
+    window = _window(RANGES["1h"])
+    found = samples.history(Span(window.start, window.range.sample, (POOL + name,)))
+    return figures.use("use", found, window, Words(), changes)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The last 24 hours on the overview: who waited, changes of pools, and peaks for sparklines."""
+
+    lines: Figure
+    window: Window
+    hours: Window  # that of the pools' peaks
+    peaks: Mapping[str, Sequence[Peak]]
+
+
+def at_a_glance(pools: Iterable[str]) -> Glance:
+    """The last 24 hours of the deployment and of these pools. Two queries."""
+    window, hours = _window(RANGES["24h"]), _window(DAY_BY_HOURS)
+    spans = [(Span(window.start, window.range.sample, (RUNS, OPS, SLOTS)), window.range.slot)]
+    if names := tuple(POOL + name for name in pools):
+        spans.append((Span(hours.start, hours.range.sample, names), hours.range.slot))
+    peaks = samples.peaks(*spans)
+    changes = queries.changes_since(datetime.fromtimestamp(window.start, UTC), POOL, most=MOST_MARKS)
+    lines = figures.lines("lines-chart", peaks.get(OPS, ()), peaks.get(RUNS, ()), window, changes)
+    return Glance(lines, window, hours, peaks)
 
 
 @dataclass(frozen=True)

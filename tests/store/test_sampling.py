@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pools import claims, samples, sizing
 from pools.models import Sample, Sampled, Wait
 from pools.samples import Level, Span, histogram, store
-from runs import recover, sampling
+from runs import recover, sampling, tickets
 from runs.sampling import Sampler
 from tests import builders as a
 
@@ -171,6 +171,16 @@ def test_the_clock_samples(clock):
     clock(10)
     found.one_pass()
     assert rows(10) == [(0, 0, 1, 0)]
+
+
+def test_a_sample_is_announced_once(clock, monkeypatch):
+    told = []
+    monkeypatch.setattr(tickets, "announce", told.append)
+    sampler = Sampler()
+    for seconds in (0, 5, 10, 15, 20):
+        clock(seconds)
+        sampler.look()
+    assert told == [{"samples"}, {"samples"}]
 
 
 def test_a_pool_that_is_gone_is_sampled_no_more(clock):

@@ -9,6 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from controlplane.dashboard import drawing
+from controlplane.dashboard.screens import is_touched
 from pools import samples, sizing
 from pools.models import Wait
 from pools.samples import Level, histogram
@@ -104,3 +106,36 @@ def test_the_samples_can_be_taken_away_as_csv(viewer, past):
     assert float(waited["p50"]) == pytest.approx(20, rel=0.05)
     assert rows[0]["from"].endswith("Z")
     assert rows[0]["limit"] == "6"
+
+
+def test_the_page_of_a_pool_shows_its_last_hour(viewer, past):
+    page = text(viewer, "/pools/database/")
+    assert 'id="pool-chart"' in page
+    assert "Use and waiting, the last hour" in page
+    assert "8 → 9 by ada" in page
+    assert "/pools/database/history/?range=7d" in page
+    assert "t=pool-chart%3Adatabase" in page
+
+
+def test_the_overview_shows_the_last_day(viewer, past):
+    page = text(viewer, "/")
+    assert "Ops waiting: at most 9. Runs queued: at most 4." in page
+    assert "database 8 → 9 by ada" in page
+    assert '<span class="sp" id="spark-database"><svg class="spark used"' in page
+    assert '<span class="sp" id="spark-figure-queued"><svg class="spark queued"' in page
+    assert "t=glance" in page
+
+
+def test_the_stream_draws_charts_for_everybody_and_no_sparkline_within_what_changes_more_often(viewer, past):
+    text(viewer, "/")
+    drawn = drawing.draw_all(["overview", "glance", "pool-chart:database"])
+    assert 'class="chart wide"' in drawn["lines"]
+    assert 'class="chart wide"' in drawn["pool-chart"]
+    assert "<svg" in drawn["spark-database"]
+    assert "spark" not in drawn["pools"] + drawn["figures"]
+    assert '<td class="hide-s" hx-morph-skip></td>' in drawn["pools"]
+
+
+def test_a_sample_touches_charts_alone():
+    topics = ["overview", "rail", "runs:", "run:1", "op:1", "pools", "pool:database", "queue", "glance", "pool-chart:x"]
+    assert [topic for topic in topics if is_touched(topic, {"samples"})] == ["glance", "pool-chart:x"]

@@ -51,3 +51,5 @@ RANGES = {
         Range("90d", "the last 90 days", 90 * DAY, HOUR, 8 * HOUR, 2 * DAY),
     )
 }
+
+DAY_BY_HOURS = Range("24h", "the last 24 hours", DAY, HOUR, HOUR, HOUR)  # for sparklines of many

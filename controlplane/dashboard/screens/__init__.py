@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from controlplane.dashboard.screens.audit import audit
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes, ledger
+from controlplane.dashboard.screens.charts import at_a_glance, chart_of_pool, glance, pool_chart, with_sparks
 from controlplane.dashboard.screens.jobs import job
 from controlplane.dashboard.screens.logs import blocks_of_log, log
 from controlplane.dashboard.screens.ops import blocks_of_op, op
@@ -29,11 +30,12 @@ from controlplane.dashboard.screens.runs import (
 )
 from controlplane.dashboard.screens.why import blocks_of_why, why_of
 from controlplane.dashboard.screens.workers import workers
+from runs.sampling import TOPIC as SAMPLES
 
 __all__ = [
-    "RESTLESS", "Block", "NoSuchScreen", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run",
-    "blocks_of_why", "bulk_canceling", "is_touched", "ledger", "new_runs", "rail_counts", "run_list_topic",
-    "run_table", "run_topic",
+    "RESTLESS", "Block", "NoSuchScreen", "at_a_glance", "blocks_of", "blocks_of_log", "blocks_of_op", "blocks_of_run",
+    "blocks_of_why", "bulk_canceling", "chart_of_pool", "is_touched", "ledger", "new_runs", "rail_counts",
+    "run_list_topic", "run_table", "run_topic", "with_sparks",
 ]  # fmt: skip
 
 _SCREENS: dict[str, Callable[[str], list[Block]]] = {
@@ -46,6 +48,8 @@ _SCREENS: dict[str, Callable[[str], list[Block]]] = {
     "job": job,
     "pools": pools,
     "pool": pool,
+    "pool-chart": pool_chart,
+    "glance": glance,
     "queue": queue,
     "limits": limits,
     "settings": settings,
@@ -82,14 +86,18 @@ def is_touched(topic: str, changed: Iterable[str]) -> bool:
             return any(thing in (f"gate:pool:{argument}", "changes") for thing in changed)
         case "pools":
             return any(thing.startswith("gate:pool:") for thing in changed)
+        case "pool-chart" | "glance":
+            return any(thing in (SAMPLES, "changes") for thing in changed)
         case "run" | "why":
             number = argument.partition("/")[0]
-            return any(not thing.startswith(("log:", "run:")) or thing.endswith(f":{number}") for thing in changed)
+            return any(
+                not thing.startswith(("log:", "run:", SAMPLES)) or thing.endswith(f":{number}") for thing in changed
+            )
         case "log":
             return any(thing in ("runs", f"log:{argument}", f"run:{argument}") for thing in changed)
         case "op":
-            return True  # it can't be told from a topic which limits it waits for
+            return any(thing != SAMPLES for thing in changed)  # a topic does not tell which limits it waits for
         case "runs" | "changes" | "audit":
             return name in changed
         case _:
-            return any(not thing.startswith("log:") for thing in changed)
+            return any(not thing.startswith(("log:", SAMPLES)) for thing in changed)

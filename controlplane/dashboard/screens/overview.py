@@ -9,6 +9,7 @@ from controlplane.dashboard import audits, verdict
 from controlplane.dashboard.screens.block import Block
 from pools import explain
 from pools import queries as pool_queries
+from pools.queries import MOST_AT_A_GLANCE
 from runs import catalog, deployment
 from runs.deployment import Now
 
@@ -70,6 +71,10 @@ def overview(argument: str = "") -> list[Block]:
             },
         ),
         Block("figures", "overview/_figures.html", figures),
-        Block("pools", "pools/_table.html", {"pools": pools[:12], "more": max(0, len(pools) - 12)}),
+        Block(
+            "pools",
+            "pools/_table.html",
+            {"pools": pools[:MOST_AT_A_GLANCE], "more": max(0, len(pools) - MOST_AT_A_GLANCE), "glance": True},
+        ),
         Block("next", "overview/_next.html", {"queued": ahead.queued, "total": now.queued}),
     ]

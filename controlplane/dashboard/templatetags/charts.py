@@ -19,7 +19,9 @@ WIDTH, HEIGHT = 96, 24
 
 
 @register.simple_tag
-def spark(title: str, peaks: Sequence[Peak] | None, window: Window, shows: str = "in_use") -> SafeString | str:
+def spark(
+    title: str, peaks: Sequence[Peak] | None, window: Window, shows: str = "in_use", look: str = ""
+) -> SafeString | str:
     """A small chart of a range: use with its limit, or who waits. Nothing where there is nothing to show."""
     if not peaks or (shows == "waiting" and not any(peak.waiting for peak in peaks)):
         return ""
@@ -31,13 +33,12 @@ def spark(title: str, peaks: Sequence[Peak] | None, window: Window, shows: str =
     most = float(max([*values, *limits], default=0) or 1)
     area = Area(0, 2, WIDTH, HEIGHT - 2)
     limit = geometry.slots(((peak.at, peak.limit) for peak in peaks), window.start, width, count) if limits else []
-    look = {"in_use": "used", "waiting": "waiting"}[shows]
     allowed = f", limit {limits[-1]}" if limits else ""
     says = f"{shows.replace('_', ' ')}: at most {max(values, default=0):g}{allowed}"
     return format_html(
         '<svg class="spark {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<path class="under" d="{}"/>{}<path d="{}"/></svg>',
-        look,
+        look or {"in_use": "used", "waiting": "waiting"}[shows],
         WIDTH,
         HEIGHT,
         f"{title}, {window.range.words}, {says}",

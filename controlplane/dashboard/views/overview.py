@@ -11,4 +11,9 @@ from controlplane.dashboard.views.page import page
 
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
-    return page(request, "overview/show.html", screens.overview(), topic="overview", here="overview")
+    blocks = screens.overview()
+    names = [pool.name for block in blocks if block.id == "pools" for pool in block.context["pools"]]
+    lines, sparks = screens.at_a_glance(names)
+    drawn = {name: spark.draw(request) for name, spark in sparks.items()}
+    blocks = [*screens.with_sparks(blocks, drawn), lines]
+    return page(request, "overview/show.html", blocks, topic="overview", also=("glance",), here="overview")

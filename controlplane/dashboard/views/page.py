@@ -19,7 +19,10 @@ from pools.sizing import Author
 def page(
     request: HttpRequest, template: str, blocks: Iterable[Block] = (), topic: str = "", **context: Any
 ) -> HttpResponse:
-    """A whole page: its blocks are drawn for this reader, and kept drawn by the stream of its topic."""
+    """A whole page: its blocks are drawn for this reader, and kept drawn by the stream of its topic.
+
+    `also`: other topics of which it shows blocks.
+    """
     blocks = list(blocks)
     now = next((block.context["now"] for block in blocks if "now" in block.context), None)
     drawn = {block.id.replace("-", "_"): block.draw(request) for block in blocks}

@@ -77,13 +77,15 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404(
             f"No pool is called {name}. Pools appear when an op names one, or create it on the pools page."
         ) from None
+    chart = screens.chart_of_pool(name, blocks[-1].context["changes"])
     wanted = draft(request)
     found = outcome.of_pool(name, wanted) if wanted is not None else None
     return page(
         request,
         "pools/show.html",
-        blocks,
+        [*blocks, chart],
         topic=f"pool:{name}",
+        also=(f"pool-chart:{name}",),
         here="pools",
         pool=blocks[0].context["pool"],
         name=name,
