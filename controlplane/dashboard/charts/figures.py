@@ -73,7 +73,7 @@ class Words:
 def lines(id: str, ops: Levels, runs: Levels, window: Window, changes: Iterable[Change], wide: Shape = WIDE) -> Figure:
     """Ops that wait and runs that are queued, on one scale."""
     waiting, queued = _series(ops, window, "waiting"), _series(runs, window, "waiting")
-    plot = Plot([Curve("waiting", waiting, filled=True), Curve("queued", queued)], _count, height=180)
+    plot = Plot([Curve("waiting", waiting, filled=True), Curve("queued", queued)], _count, height=220)
     says = f"Ops waiting: at most {_most(waiting)}. Runs queued: at most {_most(queued)}."
     of_ops, of_runs = (dict(_table(levels, window, ("waiting",))) for levels in (ops, runs))
     return Figure(
