@@ -13,7 +13,8 @@ from pools.samples import histogram
 from runs import sampling
 
 HOUR, DAY = 3600, 86400
-KEPT = {10: HOUR + 600, 60: DAY + HOUR, 3600: 30 * DAY}  # seconds of each resolution
+# Of each resolution how many seconds there are, and how far apart its samples: as far as the charts don't show it.
+KEPT = {10: (HOUR + 600, 20), 60: (DAY + HOUR, 120), 3600: (30 * DAY, HOUR)}
 
 
 def play(moment: datetime) -> None:
@@ -25,8 +26,8 @@ def play(moment: datetime) -> None:
     rows = []
     for subject, level in levels.items():
         busy, edit = dice.uniform(0.6, 1.1), changed.get(subject)
-        for step, seconds in KEPT.items():
-            for at in range((now - seconds) // step * step, now // step * step, step):
+        for step, (seconds, apart) in KEPT.items():
+            for at in range((now - seconds) // apart * apart, now // step * step, apart):
                 limit = level.limit
                 if edit and at < edit.at.timestamp():
                     limit = int(edit.before)
