@@ -31,6 +31,8 @@ def spark(
     limits = [peak.limit for peak in peaks if peak.limit is not None] if shows == "in_use" else []
     values = [value for value in series if value is not None]
     most = float(max([*values, *limits], default=0) or 1)
+    # Whole pixels: what a sparkline says is its shape, and a page has many of them.
+    series = [None if value is None else round(value * (HEIGHT - 2) / most) for value in series]
     area = Area(0, 2, WIDTH, HEIGHT - 2)
     limit = geometry.slots(((peak.at, peak.limit) for peak in peaks), window.start, width, count) if limits else []
     allowed = f", limit {limits[-1]}" if limits else ""
@@ -42,7 +44,7 @@ def spark(
         WIDTH,
         HEIGHT,
         f"{title}, {window.range.words}, {says}",
-        geometry.surface(series, area, most),
+        geometry.surface(series, area, area.height),
         format_html('<path class="limit" d="{}"/>', geometry.line(limit, area, most)) if limits else "",
-        geometry.line(series, area, most),
+        geometry.line(series, area, area.height),
     )
