@@ -21,6 +21,8 @@ def _list(name: str, default: list[str]) -> list[str]:
     return [entry.strip() for entry in env.list(name, default) if entry.strip()]
 
 
+LIVE_WAYS = validate.OneOf(("sse", "poll", "off"), error="{input!r} is not allowed: use {choices}")
+
 try:
     env = Env()
     DEBUG = env.bool("DEBUG", False)
@@ -43,7 +45,7 @@ try:
     KEEP_PROCESS_OPS = env.int("KEEP_PROCESS_OPS", 20, validate=validate.Range(min=1, max=1_000_000))
     KEEP_PROCESS_SECONDS = env.float("KEEP_PROCESS_SECONDS", 2.0, validate=validate.Range(min=0, max=3600))
     CRASH_RETRIES = env.int("CRASH_RETRIES", 1, validate=validate.Range(min=0, max=100))
-    LIVE = env.str("LIVE", "sse", validate=validate.OneOf(("sse", "poll", "off")))
+    LIVE = env.str("LIVE", "sse", validate=LIVE_WAYS)
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from error

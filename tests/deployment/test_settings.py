@@ -15,6 +15,7 @@ from tests.servers import free_port
     ("name", "value"),
     [
         ("DEBUG", "perhaps"),
+        ("LIVE", "maybe"),
         ("HTTPS", "2"),
         ("TIME_ZONE", "Mars"),
         ("TIME_ZONE", "Europe"),
