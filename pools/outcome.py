@@ -19,6 +19,7 @@ class Outcome:
 
     `over`: slots in use beyond it. `in_line`: how many have no room now, up to COUNT_TO + 1. `starts`: how many of them
     start at once, None where that can't be known. `then`: what the next of them waits for, if not for this gate.
+    `runs`: how many start that only look out for it (a run, for its first ops), None where that can't be known.
     """
 
     label: str
@@ -29,6 +30,7 @@ class Outcome:
     in_line: int
     starts: int | None
     then: rules.Gate | None = None
+    runs: int | None = 0
     paused: bool = False
 
     @property
@@ -62,21 +64,21 @@ def of_gates(found: Sequence[Gate], to: int | None) -> Outcome | None:
     first = found[0]
     over = 0 if to is None else sum(max(0, gate.in_use - to) for gate in found)
     in_line = sum(gate.line for gate in found)  # type: ignore[attr-defined]
-    starts, then = _starting(found, to) if in_line and first.limit != to else (0, None)
+    starts, then, runs = _starting(found, to) if first.limit != to else (0, None, 0)
     in_use = sum(gate.in_use for gate in found)
     starts = None if starts is None else min(starts, in_line)
-    return Outcome(first.label, first.limit, to, in_use, over, in_line, starts, then, first.paused)
+    return Outcome(first.label, first.limit, to, in_use, over, in_line, starts, then, runs, first.paused)
 
 
 def _gates(**which: object) -> list[Gate]:
     return queries.gates_where(MOST_GATES + 1, **which)
 
 
-def _starting(found: Sequence[Gate], to: int | None) -> tuple[int | None, rules.Gate | None]:
-    """How many start who need a slot of these gates, and what the next of them waits for."""
+def _starting(found: Sequence[Gate], to: int | None) -> tuple[int | None, rules.Gate | None, int | None]:
+    """How many start who need a slot of these gates, what the next of them waits for, and who only look out for one."""
     ids = [gate.pk for gate in found]
     if len(ids) > MOST_GATES:
-        return None, None
+        return None, None, None
     limit = found[0].limit or 0
     room = MOST_STARTING if to is None else to - limit
     board = Rehearsal(claims.read_scene(ids, in_line=max(claims.IN_LINE, min(room, MOST_STARTING))))
@@ -86,7 +88,8 @@ def _starting(found: Sequence[Gate], to: int | None) -> tuple[int | None, rules.
         board.settle()
         following = board.first_in_line(ids)
     except Unknowable:
-        return None, None
+        return None, None, None if board.is_looked_at(ids) else 0
     blocks = rules.first_blocking(board.needs_of(following), board.gate, following) if following else None
     then = blocks if blocks is not None and blocks.id not in ids and board.is_whole else None
-    return sum(bool(set(ids) & {at for at, _ in board.needs_of(one)}) for one in board.admitted), then
+    needing = sum(bool(set(ids) & {at for at, _ in board.needs_of(one)}) for one in board.admitted)
+    return needing, then, sum(board.looks_out(one, ids) for one in board.admitted)

@@ -157,6 +157,16 @@ class Rehearsal:
         """All that a candidate needs, at gates of its own run, too."""
         return (*self._lanes[candidate.lane].needs, *candidate.private)
 
+    def looks_out(self, candidate: Candidate, gate_ids: Iterable[int]) -> bool:
+        """Whether one of these gates is among a candidate's prospects."""
+        wanted = set(gate_ids)
+        return any(wanted & set(group) for group in self._lanes[candidate.lane].prospects)
+
+    def is_looked_at(self, gate_ids: Iterable[int]) -> bool:
+        """Whether anybody waits who has one of these gates among its prospects."""
+        wanted = set(gate_ids)
+        return any(wanted & set(group) for lane in self._lanes.values() for group in lane.prospects)
+
     def first_in_line(self, gate_ids: Iterable[int]) -> Candidate | None:
         """The first who needs slots of one of these gates and has not started. Raises Unknowable."""
         wanted = set(gate_ids)

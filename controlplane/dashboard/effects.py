@@ -33,7 +33,9 @@ def in_words(outcome: Outcome | None, noun: Noun) -> list[str]:
     if outcome.paused:
         return ["It is paused: nobody starts before that ends."]
     if outcome.raised:
-        return [_who_starts(outcome), *_who_waits_on(outcome)]
+        if not outcome.in_line and outcome.runs != 0:
+            return _who_looked_out(outcome)
+        return [_who_starts(outcome), *_who_waits_on(outcome), *_who_looked_out(outcome)]
     said = [_lowered(outcome, noun)]
     return [*said, *([f"{_line(outcome)} on."] if outcome.in_line else [])]
 
@@ -55,6 +57,14 @@ def _who_starts(outcome: Outcome) -> str:
     if outcome.in_line == 1:
         return f"{of_them} {'starts' if outcome.starts else 'does not start'} now."
     return f"{outcome.starts or 'None'} {of_them} {_start(outcome.starts or 1)} now."
+
+
+def _who_looked_out(outcome: Outcome) -> list[str]:
+    """Runs that wait in the queue because the pools of their first ops are taken."""
+    if outcome.runs is None:
+        return ["Queued runs whose first ops need it may start now."]
+    many = f"{outcome.runs} queued run{'' if outcome.runs == 1 else 's'}"
+    return [f"{many} whose first ops need it {_start(outcome.runs)} now."] if outcome.runs else []
 
 
 def _who_waits_on(outcome: Outcome) -> list[str]:

@@ -92,6 +92,21 @@ def test_who_was_second_is_shown_both_effects(operator: Client, line: list[Run])
     assert "With 41 of the 4 in line starts now." in text
 
 
+def test_runs_that_wait_for_the_pools_of_their_first_ops_are_told_of(operator: Client, engine) -> None:
+    a.sizing.set_check_at_queue(True, a.ADA)
+    a.workers(4)
+    a.pool("db", 0)
+    a.launched_run(a.job(a.op("load", pool="db")))
+    where = "/pools/db/effect/"
+    assert said(operator, where, {"limit": "1"}).startswith(
+        "If you save 1 queued run whose first ops need it starts now."
+    )
+    a.launched_run(a.job(a.op("load", pool="db")))
+    assert "Queued runs whose first ops need it may start now." in said(operator, where, {"limit": "2"})
+    a.pool("db", 2)
+    assert len(a.in_state("admitted")) == 2
+
+
 def test_the_run_queue_says_what_another_maximum_would_do(operator: Client, engine) -> None:
     for _ in range(12):
         a.launched_run()
