@@ -80,14 +80,15 @@
     const save = step?.closest("form") && one("[data-save]", step.closest("form"));
     if (save && save.classList.contains("sm")) save.hidden = !dirty;
   };
-  const steppers = () => {
+  const steppers = () => all(".step input").forEach(stepper);
+  // What the address proposes is a draft of what is in force.
+  const drafts = () => {
     for (const input of all(".step input[data-saved]")) {
-      const draft = input.value; // proposed by the address
+      const draft = input.value;
       input.defaultValue = input.dataset.saved;
       input.value = draft;
       delete input.dataset.saved;
     }
-    all(".step input").forEach(stepper);
   };
   const follow = () => {
     for (const row of all("[data-row][data-limit][data-version]")) {
@@ -153,6 +154,7 @@
   const refresh = () => {
     localise();
     count();
+    drafts();
     follow();
     witness();
     steppers();
