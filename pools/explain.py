@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from pools import claims, reasons, rules, seen, waits
+from pools import claims, lines, reasons, rules, seen, waits
 from pools.models import Gate, Waiter
-from pools.queries import COUNT_TO, CountOf, Picture, blocked_at, in_line_at, pool_settings
+from pools.queries import Picture, pool_settings
 from pools.reasons import Explanation
 from pools.rules import Candidate, GateSpec, Need
 from pools.waits import SoFar
@@ -43,9 +43,7 @@ def waiting_and_first(
     holders: Sequence[str], pool: str, picture: Picture | None = None
 ) -> tuple[dict[str, Waiting], Waiting | None]:
     """The same, and why the first in the line of a pool waits (None: nobody does)."""
-    first = in_line_at(f"pool:{pool}").values("pk")[:1]
-    these = Waiter.objects.filter(Q(holder__in=holders) | Q(pk__in=first))
-    found = _waiting(these, picture)
+    found = _waiting(lines.these_and_first(holders, f"pool:{pool}"), picture)
     in_order = sorted(found.values(), key=lambda one: (-one.priority, one.since, one.number))
     blocked = (one for one in in_order if any(check.gate.key == f"pool:{pool}" for check in one.explanation.blocking))
     return found, next(blocked, None)
@@ -76,8 +74,8 @@ def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Wait
     settings = (picture or pool_settings()) if looked_at else None
     if settings is None or not settings.check_at_queue:
         prospects, looked_at = [()] * len(rows), set()
-    waited_for = claims.waited_for(sorted(looked_at), gates.load, gates.get)
     buffer = settings.run_buffer if settings else 0
+    waited_for = _waited_for(looked_at, gates, buffer)
     now = timezone.now()
     explained = {}
     for row, candidate, wanted, groups in zip(rows, candidates, needs, prospects, strict=True):
@@ -88,6 +86,13 @@ def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Wait
         spent = waits.so_far(row, gates.find, now)
         explained[row.holder] = Waiting(row.holder, row.priority, row.since, row.number, explanation, candidate, spent)
     return explained
+
+
+def _waited_for(gate_ids: Collection[int], gates: _Gates, buffer: int) -> dict[int, int]:
+    """What is waited for at gates that are prospects: as much as tells whether slots are left over, and COUNT_TO."""
+    limits = [gates.get(gate_id).limit or 0 for gate_id in gate_ids]
+    enough = max([lines.COUNT_TO, *(limit + buffer for limit in limits)])
+    return claims.waited_for(sorted(gate_ids), gates.load, gates.get, enough)
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,8 @@ def newcomers(them: Sequence[Newcomer], picture: Picture) -> list[Explanation]:
             known[spec.key] = rules.Gate(-len(known) - 1, spec.kind, spec.key, spec.label, limit, 0)
     gates = _Gates(None, known.values())
     looked_at = {known[spec.key].id for one in them for group in one.prospects for spec in group}
-    real = sorted(gate_id for gate_id in looked_at if gate_id > 0) if picture.check_at_queue else []
-    waited_for = claims.waited_for(real, gates.load, gates.get)
+    real = [gate_id for gate_id in looked_at if gate_id > 0] if picture.check_at_queue else []
+    waited_for = _waited_for(real, gates, picture.run_buffer)
     now = timezone.now()
     explained = []
     for one in them:
@@ -163,16 +168,16 @@ class Standing:
     """Where a candidate stands in the line of a gate: its place from 1, COUNT_TO + 1 for anything beyond."""
 
     place: int
-    ahead: list[Waiter]  # the first of those before it
+    ahead: Sequence[Waiter]  # the first of those before it
 
 
-def standing(one: Waiting, gate_id: int, most: int = 5) -> Standing:
+def standing(one: Waiting, gate: rules.Gate, most: int = 5) -> Standing:
     """Where a candidate that waits stands in the line of a gate."""
-    ahead = blocked_at(lane__lanegate__gate=gate_id).filter(
-        Q(priority__gt=one.priority)
-        | Q(priority=one.priority, since__lt=one.since)
-        | Q(priority=one.priority, since=one.since, number__lt=one.number)
-    )
-    counted = ahead.annotate(count=CountOf(ahead.order_by().values("pk")[:COUNT_TO]))
-    first = list(counted.order_by(F("priority").desc(), "since", "number")[:most])
-    return Standing(first[0].count + 1 if first else 1, list[Waiter](first))
+    place = (one.priority, one.since, one.number)
+    first = list(lines.first(gate.key, most).annotate(before=lines.count_before(gate.id, *place)))
+    ahead = [waiter for waiter in first if _comes_before(waiter, one)]
+    return Standing(first[0].before + 1 if first else 1, ahead)
+
+
+def _comes_before(waiter: Waiter, one: Waiting) -> bool:
+    return (-waiter.priority, waiter.since, waiter.number) < (-one.priority, one.since, one.number)

@@ -41,6 +41,7 @@ class Gate(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["kind", "key"], name="gates_of_a_kind"),
             models.Index(fields=["family"], name="gates_of_a_family", condition=~Q(family="")),
             models.Index(fields=["reserved_for"], name="gates_with_a_reservation", condition=~Q(reserved_for="")),
         ]
@@ -112,7 +113,7 @@ class Waiter(models.Model):
     room again, and returns with its priority and its time.
     """
 
-    lane = models.ForeignKey(Lane, on_delete=models.PROTECT)  # with an index: empty lanes are found by it
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, db_index=False)
     holder = models.CharField(max_length=64, unique=True)
     priority = models.BigIntegerField()
     since = models.DateTimeField()
@@ -136,6 +137,8 @@ class Waiter(models.Model):
                 name="waiters_a_gate_holds_back",
                 condition=Q(held_by__isnull=False),
             ),
+            # Empty lanes are found by it, and the runs whose ops wait in a lane.
+            models.Index(fields=["lane", "private"], name="waiters_of_a_lane_by_run"),
             models.Index(fields=["give_up_at"], name="waiters_with_a_patience", condition=Q(give_up_at__isnull=False)),
         ]
 
@@ -150,7 +153,7 @@ class Hold(models.Model):
     counts until the lease runs out; one without lasts until it is released.
     """
 
-    gate = models.ForeignKey(Gate, on_delete=models.PROTECT)
+    gate = models.ForeignKey(Gate, on_delete=models.PROTECT, db_index=False)
     holder = models.CharField(max_length=64)
     slots = models.BigIntegerField()
     token = models.BigIntegerField()
@@ -165,6 +168,7 @@ class Hold(models.Model):
             models.CheckConstraint(condition=Q(slots__gte=1), name="a_hold_has_at_least_one_slot"),
         ]
         indexes = [
+            models.Index(fields=["gate", "since", "id"], name="holders_of_a_gate_in_order"),
             models.Index(fields=["lease_until"], name="holds_by_lease", condition=Q(lease_until__isnull=False)),
         ]
 

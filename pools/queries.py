@@ -7,26 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, Window
+from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import RowNumber
 from django.db.models.lookups import Exact
 
-from pools import rules
+from pools import lines, rules
+from pools.firsts import first_of_each, values
+from pools.lines import COUNT_TO
 from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
 from pools.sizing import DELETED, overtaking
 
 MOST_AT_A_GLANCE = 12  # pools on the overview
-COUNT_TO = 1000  # lines are counted exactly up to here, then shown as "1 000+"
-
-# How many a gate has no room for, counted no further than needed. Whoever needs the gate and would fit
-# waits for something else and stands in no line here: the comparison is the one of `rules.Gate.blocks`.
-_LINE = (
-    "SELECT count(*) FROM (SELECT 1 FROM pools_lanegate lg JOIN pools_waiter w ON w.lane_id = lg.lane_id"
-    " WHERE lg.gate_id = pools_gate.id AND w.held_by_id IS NULL"
-    ' AND (pools_gate.paused OR pools_gate.in_use + lg.slots > pools_gate."limit")'
-    " LIMIT %s) AS line"
-)
 
 
 @dataclass(frozen=True)
@@ -97,17 +88,10 @@ def pool(name: str) -> PoolView | None:
 
 
 def _with_line(gates: QuerySet[Gate]) -> QuerySet[Gate]:
-    """Gates with their pools, with how many each has no room for, and since when the first of those waits."""
-    oldest = (
-        blocked_at(lane__lanegate__gate=OuterRef("pk"))
-        .order_by()
-        .values("lane__lanegate__gate")
-        .annotate(oldest=Min("since"))
-        .values("oldest")
-    )
+    """Gates with their pools, with how many each has no room for, and since when the one that waits longest waits."""
     granularity = PoolSettings.objects.values("granularity")[:1]
     return gates.select_related("pool").annotate(
-        line=RawSQL(_LINE, [COUNT_TO + 1]), oldest=Subquery(oldest), granularity=Subquery(granularity)
+        line=lines.count(), oldest=lines.oldest(), granularity=Subquery(granularity)
     )
 
 
@@ -158,7 +142,7 @@ class Picture:
 
 def picture(keys: Iterable[str] | None = None) -> Picture:
     """How all that is shared stands now; with `keys`, only those of these gates that are there."""
-    shared = Gate.objects.exclude(kind__in=rules.PRIVATE_KINDS)
+    shared = Gate.objects.filter(kind__in=rules.SHARED_KINDS)
     found = _with_line(shared if keys is None else shared.filter(key__in=list(keys)))
     settings = PoolSettings.objects.all()
     of_all = ("check_at_queue", "run_buffer", "default_limit")
@@ -188,13 +172,12 @@ class CountOf(Subquery):
 
 def gates(*kinds: str, most: int = COUNT_TO) -> list[Gate]:
     """The gates of some kinds, each with its `line`: how many it has no room for, up to `most` + 1."""
-    return list(Gate.objects.filter(kind__in=kinds).annotate(line=RawSQL(_LINE, [most + 1])).order_by("key"))
+    return list(Gate.objects.filter(kind__in=kinds).annotate(line=lines.count(most)).order_by("key"))
 
 
 def gates_where(most: int, **which: object) -> list[Gate]:
     """The first of some gates, each with its `line` up to COUNT_TO + 1."""
-    line = RawSQL(_LINE, [COUNT_TO + 1])
-    return list(Gate.objects.filter(**which).annotate(line=line).order_by("id")[:most])
+    return list(Gate.objects.filter(**which).annotate(line=lines.count()).order_by("id")[:most])
 
 
 def met(holders: Sequence[str], gate_ids: Iterable[int], most: int = 40) -> list[Gate]:
@@ -205,7 +188,7 @@ def met(holders: Sequence[str], gate_ids: Iterable[int], most: int = 40) -> list
     holds = Hold.objects.filter(holder__in=holders)
     mine = holds.filter(gate=OuterRef("pk")).order_by().values("gate").annotate(slots=Sum("slots")).values("slots")
     concerned = Gate.objects.filter(Q(pk__in=list(gate_ids)) | Q(pk__in=holds.values("gate")))
-    found = concerned.annotate(line=RawSQL(_LINE, [COUNT_TO + 1]), mine=Subquery(mine)).order_by("id")[:most]
+    found = concerned.annotate(line=lines.count(), mine=Subquery(mine)).order_by("id")[:most]
     return sorted(found, key=lambda gate: (rules.KINDS.index(gate.kind), gate.pk))
 
 
@@ -221,27 +204,18 @@ def holds(gate_key: str, most: int = 200) -> list[Hold]:
 
 def line(gate_key: str, most: int = 50) -> list[Waiter]:
     """Who stands in line at a gate, in the order in which they would be let in."""
-    return list(in_line_at(gate_key)[:most])
-
-
-def in_line_at(gate_key: str) -> QuerySet[Waiter]:
-    """The same as a queryset."""
-    waiters = blocked_at(lane__lanegate__gate__key=gate_key)
-    return waiters.order_by(F("priority").desc(), "since", "number")
-
-
-def blocked_at(**which: object) -> QuerySet[Waiter]:
-    """The waiters that a gate has no room for; the same as _LINE counts."""
-    use = F("lane__lanegate__gate__in_use") + F("lane__lanegate__slots")
-    full = Q(lane__lanegate__gate__paused=True) | Q(lane__lanegate__gate__limit__lt=use)
-    return Waiter.objects.filter(full, held_by=None, **which)
+    return list(lines.first(gate_key, most))
 
 
 def holders_of(gate_ids: Iterable[int], most: int = 10) -> dict[int, list[Hold]]:
     """Who holds slots of each of these gates, longest first, `most` of each."""
-    rank = Window(RowNumber(), partition_by="gate", order_by=["since", "id"])
+    gates = list(gate_ids)
     found: dict[int, list[Hold]] = {}
-    for hold in Hold.objects.filter(gate__in=list(gate_ids)).annotate(rank=rank).filter(rank__lte=most):
+    if not gates:
+        return found
+    of_gate = "SELECT h.id FROM pools_hold h WHERE h.gate_id = gates.column1 ORDER BY h.since, h.id LIMIT %s"
+    first = first_of_each(f"{values('bigint', len(gates))} AS gates", "pools_hold", of_gate)
+    for hold in Hold.objects.filter(pk__in=RawSQL(first, [*gates, most])):
         found.setdefault(hold.gate_id, []).append(hold)
     return {gate_id: sorted(holds, key=lambda hold: (hold.since, hold.pk)) for gate_id, holds in found.items()}
 

@@ -50,7 +50,8 @@ class Scene:
     """How things stand.
 
     `touchable` are the gates of which all parked lanes were read. `beside` are those whom a gate of their own run
-    holds back, each with the gate; of the gates `crowded` not all, or none, were read. `horizon`: lanes whose heads
+    holds back, each with the gate; of the gates `crowded` not all, or none, were read. `waits` are all, or where
+    `waits_are_all` is false, some. `horizon`: lanes whose heads
     come after it were left out. `asks` tells whether a holder asks for more once it is admitted.
     """
 
@@ -61,6 +62,7 @@ class Scene:
     crowded: frozenset[int] = frozenset()
     others: Mapping[str, Candidate] = field(default_factory=dict)  # who may change place, by holder
     waits: Sequence[Waits] = ()
+    waits_are_all: bool = True
     checks_prospects: bool = False
     buffer: int = 0
     horizon: Place | None = None
@@ -211,7 +213,10 @@ class Rehearsal:
             for (at, private), slots in self._waits.items()
             if at == gate_id and rules.first_blocking(private, self.gate) is None
         )
-        return self.gate(gate_id).has_to_spare(waited_for, self._scene.buffer)
+        has = self.gate(gate_id).has_to_spare(waited_for, self._scene.buffer)
+        if has and not self._scene.waits_are_all:
+            raise Unknowable
+        return has
 
     def park_without_prospect(self, lane: Lane) -> None:
         lane.blocked_on, lane.without_prospect = None, True

@@ -16,6 +16,7 @@ from typing import Protocol
 KINDS = ("runs", "run_tag", "pool", "workers", "executor", "executor_tag")
 # Gates of one run. They are not part of a lane: a thousand runs must not make a thousand lanes.
 PRIVATE_KINDS = frozenset({"executor", "executor_tag"})
+SHARED_KINDS = tuple(kind for kind in KINDS if kind not in PRIVATE_KINDS)
 # A gate in words, by its kind; {} is its label.
 NAMES = {
     "runs": "the run queue",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, IntegerField, Q, QuerySet
+from django.db.models import F, IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -15,20 +15,19 @@ from pools import explain, samples
 from pools import queries as pool_queries
 from pools.explain import Waiting
 from pools.models import Gate
-from pools.queries import Picture
+from pools.queries import COUNT_TO, Picture
 from runs import admission, in_force, lineage, states
 from runs.lineage import Failure
 from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.tag_limits import TagLimit
 from runs.transitions import run_holder
 
-COUNT_TO = 10_000
-
-# Counted no further than needed; the states stand there as literals, so that the partial indexes serve.
-_COUNT = f"(SELECT count(*) FROM (SELECT 1 FROM {{}} WHERE state IN ({{}}) LIMIT {COUNT_TO + 1}) AS counted)"
-_QUEUED = _COUNT.format("runs_run", f"'{states.QUEUED}'")
-_IN_PROGRESS = _COUNT.format("runs_run", ", ".join(f"'{state}'" for state in states.RUN_IN_PROGRESS))
-_WAITING = _COUNT.format("runs_op", f"'{states.READY}'")
+# Counted no further than needed, along the partial indexes: so the states stand there as literals, and in the order of
+# those indexes, for else PostgreSQL reads the tables until it has found enough.
+_COUNT = "(SELECT count(*) FROM (SELECT 1 FROM {} ORDER BY {} LIMIT %s) AS counted)"
+_QUEUED = _COUNT.format(f"runs_run WHERE state = '{states.QUEUED}'", "priority DESC, queued_at, id")
+_WAITING = _COUNT.format(f"runs_op WHERE state = '{states.READY}'", "ready_at")
+_IN_PROGRESS = f"COALESCE((SELECT in_use FROM pools_gate WHERE key = '{admission.RUNS}'), 0)"
 _DRIFT = "COALESCE((SELECT drift FROM pools_audit ORDER BY id DESC LIMIT 1), 0)"
 # Of the newest failures, those that nobody, nor they by themselves, executes again: as `lineage.open_failures`.
 _FAILED = f"""(SELECT count(*)
@@ -46,6 +45,7 @@ SILENT = 30.0  # seconds beyond that, after which the clock counts as silent
 class Now:
     """How many runs are queued and in progress, how many ops wait; the run queue's maximum and its version; the drift.
 
+    Who waits is counted up to COUNT_TO + 1 (`pools.queries.counted` says it), or further where more was asked for.
     `drift`: how many findings the last audit made. `failed`: how many of the newest failures need a person.
     `silent_since`: when the clock was heard last, if that was too long ago; None also where it was never heard.
     """
@@ -60,7 +60,7 @@ class Now:
     silent_since: datetime | None = None
 
 
-def now() -> Now:
+def now(most: int = COUNT_TO) -> Now:
     """The deployment in a few numbers. One query."""
     counted = {
         "queued": _QUEUED,
@@ -71,7 +71,10 @@ def now() -> Now:
         "sampled": _SAMPLED,
     }
     rows = RunQueue.objects.annotate(
-        **{name: RawSQL(sql, [], output_field=IntegerField()) for name, sql in counted.items()}
+        **{
+            name: RawSQL(sql, [most + 1] if "%s" in sql else [], output_field=IntegerField())
+            for name, sql in counted.items()
+        }
     )
     row = rows.values(*counted, "max_concurrent_runs", "version").get()
     limit, version = row["max_concurrent_runs"], row["version"]
@@ -104,7 +107,8 @@ def queued(most: int = 50, picture: Picture | None = None) -> list[QueuedRun]:
 
 
 def _in_order_of_start() -> QuerySet[Run]:
-    return Run.objects.filter(state=states.QUEUED).order_by(F("priority").desc(), "queued_at", "id")
+    queued = RawSQL(f"'{states.QUEUED}'", [])  # a literal, so that the partial index serves
+    return Run.objects.filter(state=queued).order_by(F("priority").desc(), "queued_at", "id")
 
 
 def _with_reasons(found: Sequence[Run], why: Mapping[str, Waiting]) -> list[QueuedRun]:
@@ -180,8 +184,12 @@ class Ahead:
 
 def ahead(pool: str, picture: Picture, most: int = 5) -> Ahead:
     """What the overview tells of runs, in a few queries."""
-    first = _in_order_of_start().values("pk")[:most]
-    found = lineage.with_failure(Run.objects.filter(Q(pk__in=first) | Q(pk__in=lineage.open_failures().values("pk"))))
+    # By one list of ids: an OR of two would read all runs.
+    parts = [
+        Run.objects.filter(pk__in=part.values("pk")) for part in (_in_order_of_start()[:most], lineage.open_failures())
+    ]
+    ids = parts[0].values("pk").union(parts[1].values("pk"), all=True)
+    found = lineage.with_failure(Run.objects.filter(pk__in=ids))
     next_up = [run for run in found if run.state == states.QUEUED]
     next_up.sort(key=lambda run: (-run.priority, run.queued_at, run.pk))
     holders = [run_holder(run.pk) for run in next_up]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
@@ -56,16 +57,20 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def apply(self, found: QuerySet[Run]) -> QuerySet[Run]:
-        """Those of these runs."""
+    def apply(self, found: QuerySet[Run], before: int | None = None) -> QuerySet[Run]:
+        """Those of these runs; with `before`, those below that id."""
         if self.group in GROUPS:
             found = found.filter(state__in=GROUPS[self.group])
         if self.job:
             found = found.filter(job=ASSET_JOB if self.job == "assets" else self.job)
         if self.tag:
             key, equals, value = self.tag.partition("=")
-            tagged = {"runtag__key": key} | ({"runtag__value": value} if equals else {})
+            tagged: dict[str, Any] = {"runtag__key": key} | ({"runtag__value": value} if equals else {})
+            if before is not None:
+                tagged["runtag__run__lt"] = before  # of the same row, along its index
             found = found.filter(**tagged)
+        elif before is not None:
+            found = found.filter(pk__lt=before)
         if self.text:
             found = found.filter(_begins_with(self.text) if self.by_uid else _failed_with(self.text))
         return _launched(found, *self.times())
@@ -185,10 +190,10 @@ def find(wanted: Filter, before: int | None = None, most: int = MOST) -> Found:
 
 
 def _find_at_once(wanted: Filter, before: int | None, most: int, newest: int) -> Found:
-    found = wanted.apply(Run.objects.all())
+    found = wanted.apply(Run.objects.all(), before)
     # The tag's own column, where there is one: its index is in that order, and SQLite does not see that it is the same.
     key = "runtag__run" if wanted.tag else "id"
-    page = list((found if before is None else found.filter(**{f"{key}__lt": before})).order_by(f"-{key}")[: most + 1])
+    page = list(found.order_by(f"-{key}")[: most + 1])
     following = page[most - 1].pk if len(page) > most else None
     total: int | None = None
     if before is None:

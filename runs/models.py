@@ -73,7 +73,15 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index("state", F("id").desc(), name="runs_of_a_state"),
-            models.Index("job", F("id").desc(), name="runs_of_a_job"),
+            models.Index(fields=["job", "id"], name="runs_of_a_job"),
+            models.Index(  # with the state, for which SQLite would take another index and sort
+                "state",
+                F("priority").desc(),
+                "queued_at",
+                "id",
+                name="the_queue_in_order",
+                condition=Q(state=states.QUEUED),
+            ),
             models.Index(fields=["id"], name="runs_that_are_active", condition=~Q(state__in=list(states.RUN_TERMINAL))),
             models.Index(fields=["queued_at"], name="runs_by_their_launch"),
             models.Index(fields=["ended_at", "id"], name="runs_that_are_over", condition=Q(ended_at__isnull=False)),
@@ -99,13 +107,16 @@ class Run(models.Model):
 class RunTag(models.Model):
     """A tag of a run, for finding runs by tag; the run carries the same tags for showing them."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False)
     key = models.CharField(max_length=200)
     value = models.CharField(max_length=500)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "key"], name="a_run_has_a_tag_once")]
-        indexes = [models.Index("key", "value", F("run").desc(), name="runs_with_a_tag")]
+        indexes = [
+            models.Index("key", "value", F("run").desc(), name="runs_with_a_tag"),
+            models.Index("key", F("run").desc(), name="runs_with_any_value_of_a_tag"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key}={self.value}"

@@ -81,7 +81,7 @@ def _most(before: Mapping[str, tuple[int, Any]], now: Use) -> Use:
 
 
 def _levels(most: Use) -> dict[str, Level]:
-    at, pools = deployment.now(), queries.gates("pool", most=COUNT_TO)
+    at, pools = deployment.now(COUNT_TO), queries.gates("pool", most=COUNT_TO)
     lines = {f"{POOL}{gate.label}": gate.line for gate in pools}  # type: ignore[attr-defined]
     waiting = lines | {RUNS: at.queued, OPS: at.waiting, SLOTS: sum(lines.values())}
     return {subject: Level(in_use, limit, waiting.get(subject, 0)) for subject, (in_use, limit) in most.items()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pools.models import Pool
-from runs import catalog, states
+from runs import catalog, queries, states
 from runs.catalog import Job
 from runs.models import Op, Run
 
@@ -59,7 +59,7 @@ def find(text: str) -> Found:
 
 def _runs(text: str, jobs: Sequence[Job]) -> list[Run]:
     """Runs by uid, the newest first; else those of the jobs that are not over."""
-    by_uid = Run.objects.filter(uid__startswith=text).order_by("-id")[:MOST]
+    by_uid = queries.beginning(text).order_by("-id")[:MOST]
     found = list(by_uid) if len(text) > 1 and re.fullmatch(r"[0-9a-f]{2,32}", text) else []
     if found or not jobs:
         return found

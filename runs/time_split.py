@@ -11,7 +11,7 @@ from django.utils import timezone
 from pools import waits
 from pools.explain import Waiting
 from pools.waits import Limit
-from runs import lineage, spans, states
+from runs import lineage, queries, spans, states
 from runs.models import OpEvent, Run
 from runs.queries import OpView
 from runs.spans import Span
@@ -99,7 +99,7 @@ def rounded(parts: Sequence[Part], whole: float | None = None, steps: int | None
 
 def last_success(run: Run) -> Run | None:
     """The last run before this one that executed the same and succeeded, if it is among the newest."""
-    before = Run.objects.filter(job=run.job, pk__lt=run.pk).order_by("-id")[:20]
+    before = queries.of_job(Run.objects.all(), run.job, before=run.pk).order_by("-job", "-id")[:20]
     return next((other for other in before if other.plan_id == run.plan_id and other.state == states.SUCCESS), None)
 
 

@@ -122,7 +122,7 @@ def _why(holder: str, run: Run, siblings: Mapping[str, Waiting]) -> Why | None:
     blocking = [check.gate for check in waiting.explanation.blocking]
     taken = [entry.gate for entry in waiting.explanation.taken]
     line = next((gate for gate in blocking if gate.kind not in PRIVATE_KINDS), None)
-    standing = explain.standing(waiting, line.id) if line else None
+    standing = explain.standing(waiting, line) if line else None
     ahead = standing.ahead if standing else []
     held = pool_queries.holders_of(gate.id for gate in (*blocking, *taken))
     holds = [hold for at in held.values() for hold in at]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AT_ONCE = 3  # on two cores
-TABLES = ("conformance", "property", "store", "web")  # busy with the database
+TABLES = ("conformance", "flat", "property", "store", "web")  # busy with the database
 PROCESSES = ("acceptance", "chaos", "concurrency", "faults")  # waiting for processes of their own
 
 TESTS = Path(__file__).parent

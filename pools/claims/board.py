@@ -284,7 +284,8 @@ class Desk(Known):
         if not checks or not gate.has_to_spare(0, buffer) or gate.limit is None:
             return not checks or gate.has_to_spare(0, buffer)
         self._write_waiters()
-        return gate.has_to_spare(waited_for([gate_id], self.load_gates, self.gate)[gate_id], buffer)
+        enough = gate.limit - gate.in_use + buffer
+        return gate.has_to_spare(waited_for([gate_id], self.load_gates, self.gate, enough)[gate_id], buffer)
 
     def park_without_prospect(self, lane: rules.Lane) -> None:
         self._park(self._lanes[lane.id], None, True)

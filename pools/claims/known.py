@@ -107,18 +107,32 @@ def gates_of(ask: Ask) -> list[GateSpec]:
     return [*(need.gate for need in ask.needs), *(spec for specs in ask.prospects for spec in specs)]
 
 
+RUNS_AT_ONCE = 100  # runs whose waiting ops are looked at together
+ALL = 2**31 - 1  # of them, or of those who wait
+
+
 def waited_for(
-    gate_ids: Sequence[int], load: Callable[[Iterable[int]], None], gate: Callable[[int], Gate]
+    gate_ids: Sequence[int],
+    load: Callable[[Iterable[int]], None],
+    gate: Callable[[int], Gate],
+    enough: int = ALL,
 ) -> dict[int, int]:
     """How many slots of gates are asked by those who wait and whom no gate of their own run holds back.
 
     Counting all who wait would let a run with fifty root ops and room for one at a time idle a pool; counting who
-    stands in line would depend on who was looked at.
+    stands in line would depend on who was looked at. Nobody is counted beyond `enough`: a few runs are looked at, and
+    more of them while that is not enough.
     """
-    found = dict.fromkeys(gate_ids, 0)
-    waiting = store.waiting_at(gate_ids) if gate_ids else []
-    load({private_id for _, private, _ in waiting for private_id, _ in private})
-    for gate_id, private, slots in waiting:
-        if rules.first_blocking(private, gate) is None:
-            found[gate_id] += slots
+    found: dict[int, int] = {}
+    runs = RUNS_AT_ONCE if enough < ALL else ALL
+    while gate_ids:
+        found = dict.fromkeys(gate_ids, 0)
+        waiting, are_all = store.waiting_at(gate_ids, enough, runs)
+        load({private_id for _, private, _ in waiting for private_id, _ in private})
+        for gate_id, private, slots in waiting:
+            if rules.first_blocking(private, gate) is None:
+                found[gate_id] += slots
+        if are_all or min(found.values()) >= enough:
+            break
+        runs *= 10
     return found

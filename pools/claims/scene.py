@@ -13,6 +13,8 @@ from pools.rules import PRIVATE_KINDS, Candidate, Gate
 LANES = 60  # lines read, the best heads first
 IN_LINE = 25  # waiters read of each
 BESIDE = 25  # and of those whom a gate of a run holds back
+RUNS = 100  # runs whose waiting ops are counted where slots are looked out for
+ASKED = 1000  # slots, up to which those of one run are counted
 KIN = 60  # gates of one rule
 
 
@@ -39,7 +41,7 @@ def read_scene(touching: Iterable[int], others: Sequence[Candidate] = (), in_lin
     if missing:
         lanes |= {lane.id: (lane, False) for lane in store.lanes_by_id(missing)}
         waiting += store.first_of(missing, [], in_line + 1, 0)
-    checks, buffer, waits = _prospects([lane for lane, _ in lanes.values()])
+    checks, buffer, waits, are_all = _prospects([lane for lane, _ in lanes.values()])
     _load(gates, _gates_of([lane for lane, _ in lanes.values()], [one for one, _ in waiting]))
     _load(gates, {gate_id for entry in waits for gate_id, _ in entry.private})
     lines = {lane_id: [one for one, by in waiting if by is None and one.lane == lane_id] for lane_id in lanes}
@@ -52,6 +54,7 @@ def read_scene(touching: Iterable[int], others: Sequence[Candidate] = (), in_lin
         frozenset(gate_id for gate_id, gate in gates.items() if gate.holds_back and not _is_read(gate_id, counts)),
         {one.holder: one for one in others},
         waits,
+        are_all,
         checks,
         buffer,
         last.place if last else None,
@@ -91,11 +94,12 @@ def _load(gates: dict[int, Gate], wanted: set[int]) -> None:
         gates.update((gate.id, gate) for gate in store.gates_by_id(missing))
 
 
-def _prospects(lanes: Iterable[KnownLane]) -> tuple[bool, int, list[Waits]]:
-    """Whether prospects are looked at, the buffer, and who waits for slots of the gates that are prospects."""
+def _prospects(lanes: Iterable[KnownLane]) -> tuple[bool, int, list[Waits], bool]:
+    """Whether prospects are looked at, the buffer, who waits for slots of gates that are prospects; are they all?"""
     looked_at = sorted({gate_id for lane in lanes for group in lane.prospects for gate_id in group})
     if not looked_at:
-        return False, 0, []
+        return False, 0, [], True
     checks, buffer = store.queue_settings()
-    found = store.waiting_at(looked_at) if checks else []
-    return checks, buffer, [Waits(gate_id, private, slots) for gate_id, private, slots in found]
+    found, are_all = store.waiting_at(looked_at, ASKED, RUNS) if checks else ([], True)
+    are_all = are_all and all(slots < ASKED for _, _, slots in found)
+    return checks, buffer, [Waits(gate_id, private, slots) for gate_id, private, slots in found], are_all

@@ -199,7 +199,7 @@ class Engine:
     def place(self, name: str, gate: str) -> int:
         holder = f"op:{self.op(name).pk}" if "." in name else f"run:{self.runs[name]}"
         one = explain.waiting([holder])[holder]
-        gates = {self._gate(c.gate.kind, c.gate.key, c.gate.label): c.gate.id for c in one.explanation.checks}
+        gates = {self._gate(c.gate.kind, c.gate.key, c.gate.label): c.gate for c in one.explanation.checks}
         return explain.standing(one, gates[gate]).place
 
     def _missing(self, explanation: Explanation) -> frozenset[str]:

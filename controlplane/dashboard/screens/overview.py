@@ -21,7 +21,7 @@ def rail_counts(now: Now | None = None) -> dict[str, Any]:
     now = now or deployment.now()
     return {
         "runs": now.progress or "",
-        "queue": now.queued or "",
+        "queue": pool_queries.counted(now.queued) if now.queued else "",
         "pools": pool_queries.counted(now.waiting) if now.waiting else "",
         "audit": now.drift or "",
         "failures": now.failed or "",

@@ -194,14 +194,28 @@ def out_of_patience(now: datetime, most: int) -> list[KnownCandidate]:
     return [as_candidate(waiter) for waiter in found]
 
 
-def waiting_at(gate_ids: Sequence[int]) -> list[tuple[int, Needs, int]]:
-    """Who waits for slots of gates: (gate, needs at private gates, slots asked in all by those who have them) each."""
+def waiting_at(gate_ids: Sequence[int], most: int, runs: int) -> tuple[list[tuple[int, Needs, int]], bool]:
+    """Who waits for slots of gates: (gate, needs at private gates, slots asked in all by those who have them) each.
+
+    Those with the same private needs are the ops of one run. `most`: so many of them are counted. `runs`: so many runs
+    are looked at, found by jumping along the index, not by reading all who wait. Returns whether those were all, too.
+    """
+    private = "(SELECT min(w.private) FROM pools_waiter w WHERE w.lane_id = {})"
     found = rows(
-        "SELECT lg.gate_id, w.private, sum(lg.slots) FROM pools_lanegate lg JOIN pools_waiter w"
-        f" ON w.lane_id = lg.lane_id WHERE lg.gate_id IN ({marks(gate_ids)}) GROUP BY lg.gate_id, w.private",
-        list(gate_ids),
+        "WITH RECURSIVE waiting(gate_id, lane_id, slots, private) AS ("
+        f"SELECT lg.gate_id, lg.lane_id, lg.slots, {private.format('lg.lane_id')}"
+        f" FROM pools_lanegate lg WHERE lg.gate_id IN ({marks(gate_ids)})"
+        f" UNION ALL SELECT p.gate_id, p.lane_id, p.slots, {private.format('p.lane_id AND w.private > p.private')}"
+        " FROM waiting p WHERE p.private IS NOT NULL)"
+        " SELECT p.gate_id, p.private, p.slots * (SELECT count(*) FROM (SELECT 1 FROM pools_waiter w"
+        " WHERE w.lane_id = p.lane_id AND w.private = p.private LIMIT %s) AS counted)"
+        " FROM waiting p WHERE p.private IS NOT NULL LIMIT %s",
+        [*gate_ids, most, runs],
     )
-    return [(gate_id, needs_of(private), int(slots)) for gate_id, private, slots in found]
+    slots: dict[tuple[int, str], int] = {}
+    for gate_id, own, asked in found:
+        slots[gate_id, own] = slots.get((gate_id, own), 0) + int(asked)
+    return [(gate_id, needs_of(own), asked) for (gate_id, own), asked in slots.items()], len(found) < runs
 
 
 def leave(waiter_ids: Sequence[int]) -> None:

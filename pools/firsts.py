@@ -1,0 +1,27 @@
+"""The first few of each of many: SQL for their ids, found along an index by both databases, not by reading all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+
+def first_of_each(many: str, of: str, first: str) -> str:
+    """The ids that `first` finds for each row of `many`.
+
+    `first` selects ids of the table `of`, in an order and up to a limit; it may name columns of `many`.
+    """
+    if connection.vendor == "postgresql":
+        return f"SELECT found.id FROM {many} CROSS JOIN LATERAL ({first}) AS found"
+    return f"SELECT found.id FROM {many} JOIN {of} found ON found.id IN ({first})"
+
+
+def values(kind: str, count: int) -> str:
+    """So many parameters of an SQL type as rows, to be `many`; their column is column1 on both databases."""
+    return "(VALUES " + ", ".join([f"(CAST(%s AS {kind}))"] * count) + ")"
+
+
+def marks(parameters: Sequence[object]) -> str:
+    """Placeholders for an IN list."""
+    return ", ".join(["%s"] * len(parameters))

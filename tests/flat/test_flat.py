@@ -1,0 +1,35 @@
+"""What is done and looked at costs the same behind a long backlog as behind a short one: counted, not timed.
+
+The benchmark counts the same behind 100 000 (`python -m tests.bench`).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import clear
+from tests.flat import work, world
+from tests.invariants import check_audit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHORT, LONG = 1_000, 20_000
+AT_MOST = 1.5  # times as much
+
+
+def test_costs_are_the_same_behind_a_long_backlog(engine, static_files):
+    short = costs(SHORT)
+    clear()
+    long = costs(LONG)
+    check_audit()
+    grown = {name: (short[name], cost) for name, cost in long.items() if cost > AT_MOST * short[name]}
+    assert not grown, f"behind {SHORT} and behind {LONG}: {grown}"
+
+
+def costs(waiting: int) -> dict[str, int]:
+    """What each act costs the second time, when what a process reads once has been read."""
+    world.build(waiting)
+    acts = world.acts()
+    for prepare in acts.values():
+        prepare()()
+    return {name: work.of(prepare()) for name, prepare in acts.items()}
