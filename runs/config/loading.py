@@ -14,6 +14,7 @@ import yaml
 
 from pools.limits import shown
 from runs.config.values import InvalidConfiguration
+from runs.definitions.checks import is_storable
 
 MOST_BYTES = 1024 * 1024
 LARGEST_NUMBER = 2**63 - 1  # beyond it Python may refuse to write the number out
@@ -46,7 +47,7 @@ def load_data(text: str, name: str) -> Any:
     """The same for values that somebody types: nothing but what JSON has, and every word is what it looks like.
 
     A time, a date, `yes` and `no` are texts (YAML 1.1 reads 10:30 as 630 and NO as false), 010 is ten, every key is a
-    text. An alias is refused: a few lines of them would be gigabytes.
+    text. An alias is refused: a few lines of them would be gigabytes. So is what no database keeps.
     """
     return _load(text, name, _DataLoader)
 
@@ -132,6 +133,12 @@ class _DataLoader(_Loader):
     def see_key(self, key: yaml.Node) -> None:
         if isinstance(key, yaml.ScalarNode):
             key.tag = TEXT
+
+    def construct_scalar(self, node: Any) -> Any:
+        if isinstance(node, yaml.ScalarNode) and not is_storable(node.value):
+            problem = "this has a character that no database keeps"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_scalar(node)
 
     def construct_undefined(self, node: yaml.Node) -> NoReturn:
         raise yaml.constructor.ConstructorError(None, None, f"{_cut(node.tag)} is not allowed", node.start_mark)

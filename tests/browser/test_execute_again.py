@@ -44,7 +44,7 @@ def test_from_failure_in_one_click(sign_in: Callable[..., Page], sluice: Deploym
     expect(page.locator("#run-head")).to_contain_text("2 of 2 ops done, 1 reused")
     expect(page.get_by_role("button", name="Retry from failure")).to_be_hidden()
     expect(page.get_by_role("button", name="Execute all again")).to_be_visible()
-    page.get_by_role("link", name="reused").click()
+    page.get_by_role("link", name="reused", exact=True).click()
     page.wait_for_url(re.compile(rf"/runs/{uid}/ops/extract/"))
     page.goto(f"{sluice.url}/runs/{uid}/")
     expect(page.locator("#run-head")).to_contain_text("Executed again as")

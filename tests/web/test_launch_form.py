@@ -72,6 +72,8 @@ def test_a_text_that_was_cleared_is_empty():
         ("1" * 5000, "is no int"),
         ("&a [*a]", "an alias is not allowed"),
         ("!!binary aGk=", "is not allowed"),
+        ('"\\ud800"', "a character that no database keeps"),
+        ('{"a\\0": 1}', "a character that no database keeps"),
         ("[" * 100_000, "this is nested more than 50 deep"),
         ("[.nan]", ".nan is not finite"),
         ("-.inf", "-.inf is not finite"),

@@ -260,6 +260,13 @@ def test_what_is_foreseen_is_what_happens(operator: Client, busy: Run) -> None:
         assert ("The run would start at once" in foreseen) == (state == "started")
 
 
+def test_a_button_that_there_is_not_launches_nothing(operator: Client) -> None:
+    assert "do: &#x27;nonsense&#x27; is not allowed" in text_of(
+        operator, COPY, 400, **{"params.table": "t", "do": "nonsense"}
+    )
+    assert not Run.objects.exists()
+
+
 def test_a_viewer_may_look_and_not_launch(viewer: Client) -> None:
     page = text_of(viewer, COPY)
     assert "Launching needs the operator role." in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,7 +18,7 @@ from controlplane.dashboard.roles import may_operate, operators_only
 from controlplane.dashboard.screens import rail_counts
 from controlplane.dashboard.views.page import author, by_htmx, page
 from controlplane.dashboard.views.runs import the_run
-from pools.limits import whole
+from pools.limits import shown, whole
 from pools.sizing import Conflict
 from runs import catalog, deployment, foreseen, launch, launch_document, presets, queries
 from runs.catalog import ASSET_JOB, Job
@@ -96,7 +97,10 @@ def _launch(request: HttpRequest, at: Page) -> HttpResponse:
             return _page(request, at, form, status, checked=status == 200)
         case "save" | "update" as verb:
             return _save(request, at, form, verb == "update")
-    return _try_launch(request, at, form)
+        case "launch":
+            return _try_launch(request, at, form)
+        case other:
+            raise BadRequest(f"do: {shown(other)} is not allowed: use launch, check, form, yaml, save or update.")
 
 
 def _begin(request: HttpRequest, at: Page) -> HttpResponse:
