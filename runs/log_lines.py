@@ -158,4 +158,5 @@ def _read(
 
 def _shown(wanted: LogFilter, lines: QuerySet[LogLine], most: int) -> list[LogLine]:
     """Those of the lines that match, with their ops."""
-    return list(lines.filter(wanted.remaining()).select_related("op")[:most])
+    found = lines.filter(wanted.remaining()).select_related("op")
+    return list(found.only("run", "op", "attempt", "at", "level", "text", "op__key")[:most])
