@@ -46,7 +46,7 @@ class Advised(Engine):
             assert asked.standing is not None
             assert asked.line is not None
             assert effect.place[0] == asked.standing.place
-            assert effect.place[1] == explain.standing(after.one, asked.line.id).place
+            assert effect.place[1] == explain.standing(after.one, asked.line).place
 
     @rule(key=st.sampled_from((*POOLS, *WORKERS)), to=st.integers(0, 5))
     def edit_as_foretold(self, key, to) -> None:
@@ -68,7 +68,7 @@ class Advised(Engine):
         one = explain.waiting([holder])[holder]
         line = next((c.gate for c in one.explanation.blocking if c.gate.kind not in PRIVATE_KINDS), None)
         in_line = Waiter.objects.get(holder=holder).held_by_id is None
-        standing = explain.standing(one, line.id) if line and in_line else None
+        standing = explain.standing(one, line) if line and in_line else None
         holds = queries.holders_of(check.gate.id for check in one.explanation.blocking)
         return Asked(one, line, standing, holds, run_priority=one.priority, siblings=[one.candidate])
 

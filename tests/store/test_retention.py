@@ -138,3 +138,22 @@ def test_a_canceled_run_goes_as_well():
     transitions.cancel_run(run.pk, "ada")
     aged(run, 11)
     assert retention.prune().runs == 1
+
+
+def test_work_goes_on_between_two_batches(monkeypatch):
+    """Each batch is a transaction of its own, and no larger than it may be."""
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for _ in range(5):
+        run_of("one_op")
+    going_on: list[Run] = []
+    before = [len(left())]
+
+    def admit() -> bool:
+        assert before[0] - len(left()) <= 2
+        going_on.append(launched_run())  # at a desk of its own: it would be refused inside a transaction
+        assert going_on[-1].state == states.STARTED
+        before[0] = len(left())
+        return False
+
+    assert retention.prune(admit).runs == 5
+    assert left() == {run.pk for run in going_on}
