@@ -176,6 +176,9 @@
   document.addEventListener("input", (event) => {
     if (event.target.matches(".step input")) stepper(event.target);
   });
+  // What a menu asks for is typed at once, and sent by Enter.
+  const opened = ({ target }) => target.matches("details.menu[open]") && one("input:not([type=hidden]), select", target)?.focus();
+  document.addEventListener("toggle", opened, true);
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-closes]")) one("#dialog").close();
     if (event.target.matches("[data-undo]")) {

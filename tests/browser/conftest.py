@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
 from tests import servers
 from tests.deployments import Deployment
+from tests.screenshots.still import Still
 
 LIMITS = """
 concurrency:
@@ -93,3 +94,24 @@ def sign_in(browser: Browser, sluice: Deployment, signed_in: dict[str, StorageSt
     # A refused change is answered 409 or 422, which a browser reports as a resource that failed to load.
     told = [text for text in complaints if "409" not in text and "422" not in text]
     assert not told, told
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[Still]:
+    """A deployment that stands still and has something of everything."""
+    site = Still()
+    yield site
+    site.stop()
+
+
+@pytest.fixture(scope="module")
+def known(browser: Browser, still: Still) -> StorageState:
+    """What the browser of somebody keeps who has signed in."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(still.login_link)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{still.url}/")
+    state = context.storage_state()
+    context.close()
+    return state

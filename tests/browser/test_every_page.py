@@ -19,26 +19,6 @@ MOST_ELEMENTS = 1500
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.fixture(scope="module")
-def still() -> Iterator[Still]:
-    site = Still()
-    yield site
-    site.stop()
-
-
-@pytest.fixture(scope="module")
-def known(browser: Browser, still: Still) -> StorageState:
-    """What the browser of somebody keeps who has signed in."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(still.login_link)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{still.url}/")
-    state = context.storage_state()
-    context.close()
-    return state
-
-
 class Reader:
     """A page, and what its console complained of."""
 

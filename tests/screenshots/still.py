@@ -33,7 +33,7 @@ class Still:
             [sys.executable, "-m", "tests.screenshots.serve", str(port), str(written)], cwd=ROOT, env=environment
         )
         try:
-            servers.wait_for(self._answers, "the web server does not answer")
+            servers.wait_for(self._answers, "the web server does not answer", 60.0)
         except BaseException:
             self.stop()
             raise

@@ -1,0 +1,166 @@
+"""The jobs that people come for, in the clicks and keys that they may take; what is typed in fields is not counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, StorageState, expect
+
+from tests.screenshots.still import Still
+
+
+class Hand:
+    """Somebody at the overview, whose clicks and keys are counted."""
+
+    def __init__(self, page: Page, still: Still) -> None:
+        self.page = page
+        self.url = still.url
+        self.clicks = 0
+        self.keys = 0
+        self.begin("/")
+
+    def begin(self, where: str) -> None:
+        self.page.goto(self.url + where)
+        self.clicks = self.keys = 0
+
+    def click(self, what: Locator) -> None:
+        self.clicks += 1
+        what.click()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.keys += 1
+            self.page.keyboard.press(key)
+
+    def type(self, text: str) -> None:
+        self.page.keyboard.type(text)
+
+    def told(self, text: str | re.Pattern[str]) -> None:
+        expect(self.page.locator("#toasts, .said").first).to_contain_text(text, timeout=15_000)
+
+
+@pytest.fixture
+def hand(browser: Browser, known: StorageState, still: Still) -> Iterator[Hand]:
+    context = browser.new_context(storage_state=known, viewport={"width": 1280, "height": 900})
+    yield Hand(context.new_page(), still)
+    context.close()
+
+
+def test_1_a_limit_is_raised_in_3_clicks_or_4_keys(hand: Hand) -> None:
+    row = hand.page.locator("#p-warehouse")
+    up = row.get_by_role("button", name="Raise the limit of warehouse")
+    for button in (up, up, row.get_by_role("button", name="Save")):
+        hand.click(button)
+    hand.told("Limit of warehouse is 10.")
+    assert hand.clicks == 3
+    hand.begin("/pools/warehouse/")
+    hand.begin("/")
+    while row.get_by_role("link").first.evaluate("link => link !== document.activeElement"):
+        hand.press("j")
+    looked = hand.keys  # one for each row above it
+    hand.press("+", "+", "s")
+    hand.told("Limit of warehouse is 12.")
+    assert hand.keys - looked == 3
+
+
+def test_2_why_something_waits_is_read_after_1_click_or_2_keys(hand: Hand) -> None:
+    hand.click(hand.page.locator("#next a[href^='/runs/']").first)
+    expect(hand.page.locator("#why .why").first).to_contain_text("The run queue is full")
+    assert hand.clicks == 1
+    hand.begin("/")
+    hand.press("Control+k")
+    hand.type("load_partition")
+    palette = hand.page.get_by_role("dialog", name="Find a run")
+    expect(palette.get_by_role("heading", name="Ops waiting")).to_be_visible()
+    hand.press("Enter")
+    expect(hand.page).to_have_url(re.compile("/ops/load_partition"))
+    assert hand.keys == 2
+
+
+def test_3_a_job_is_launched_in_3_clicks_or_3_keys(hand: Hand) -> None:
+    hand.click(hand.page.get_by_role("link", name="Launch a job"))
+    hand.click(hand.page.get_by_role("row", name="inventory").get_by_role("link", name="Launch"))
+    hand.click(hand.page.get_by_role("button", name="Launch", exact=True))
+    hand.told("is launched")
+    assert hand.clicks == 3
+    hand.begin("/")
+    hand.press("Control+k")
+    hand.type("launch inventory")
+    expect(hand.page.get_by_role("dialog").get_by_role("link", name="Launch inventory")).to_be_visible()
+    hand.press("Enter")
+    hand.page.wait_for_url("**/jobs/inventory/launch/")
+    hand.page.locator("form [name]:visible").first.focus()
+    hand.press("Control+Enter")
+    hand.told("is launched")
+    assert hand.keys == 3
+
+
+def test_5_a_run_is_retried_from_failure_in_1_click_or_1_key(hand: Hand, still: Still) -> None:
+    failures = hand.page.locator("#needs-a-person li", has_text="failed at")
+    hand.click(failures.nth(1).get_by_role("link", name="Retry from failure"))
+    hand.told("again")
+    assert hand.clicks == 1
+    hand.begin(f"/runs/{still.names['failed']}/")
+    hand.press("R")
+    hand.told("again")
+    assert hand.keys == 1
+
+
+def test_6_a_stuck_slot_is_freed_in_1_click(hand: Hand) -> None:
+    stuck = hand.page.locator("#needs-a-person li", has_text="held by nobody alive")
+    expect(stuck).to_contain_text("is failure")  # the evidence stands beside the button
+    hand.click(stuck.get_by_role("button", name="Release"))
+    hand.told("Released:")
+    assert hand.clicks == 1
+
+
+def test_7_a_pool_is_paused_in_2_clicks_or_2_keys(hand: Hand) -> None:
+    hand.begin("/pools/dbt/")
+    hand.click(hand.page.locator("#pool-actions summary", has_text="Pause"))
+    hand.click(hand.page.get_by_role("button", name="Pause dbt"))
+    expect(hand.page.locator("#pool-head")).to_contain_text("Paused by admin")
+    assert hand.clicks == 2
+    hand.begin("/pools/s3_ingest/")
+    hand.press("p", "Enter")
+    expect(hand.page.locator("#pool-head")).to_contain_text("Paused by admin")
+    assert hand.keys == 2
+
+
+def test_8_history_is_seen_after_2_keys_and_90_days_after_2_clicks(hand: Hand) -> None:
+    hand.press("g", "h")
+    hand.page.wait_for_url("**/history/")
+    assert hand.keys == 2
+    hand.begin("/pools/warehouse/")
+    hand.click(hand.page.get_by_role("main").get_by_role("link", name="History"))
+    hand.click(hand.page.get_by_role("link", name="90 d"))
+    hand.page.wait_for_url("**/pools/warehouse/history/?range=90d")
+    assert hand.clicks == 2
+
+
+def test_10_a_tag_limit_is_set_in_2_clicks_or_4_keys(hand: Hand) -> None:
+    hand.click(hand.page.get_by_role("navigation", name="Main").get_by_role("link", name="Run limits"))
+    hand.page.get_by_label("Tag required").fill("team")
+    hand.page.get_by_label("Value").fill("platform")
+    hand.click(hand.page.get_by_role("button", name="Add"))
+    hand.told("Run limit team=platform: 1.")
+    assert hand.clicks == 2
+    hand.begin("/")
+    hand.press("g", "l")
+    hand.page.wait_for_url("**/queue/limits/")
+    hand.press("n")
+    hand.type("team")
+    hand.page.get_by_label("Value").fill("ml")
+    hand.press("Enter")
+    hand.told("Run limit team=ml: 1.")
+    assert hand.keys == 4
+
+
+def test_4_a_bunch_of_runs_is_canceled_in_4_clicks(hand: Hand) -> None:
+    hand.click(hand.page.get_by_role("navigation", name="Main").get_by_role("link", name="Runs"))
+    hand.click(hand.page.locator("#runs a.tag", has_text="growth").first)
+    hand.click(hand.page.get_by_role("link", name="Cancel all that match"))
+    hand.click(hand.page.get_by_role("dialog").get_by_role("button", name=re.compile(r"Cancel \d+ runs")))
+    hand.told("are canceled")
+    assert hand.clicks == 4
