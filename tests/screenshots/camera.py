@@ -7,11 +7,13 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from tests import servers
+from tests.deployments import ROOT
 from tests.pages import EXAMPLES
 from tests.screenshots.serve import MOMENT
 from tests.screenshots.still import Still
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"]
+IN_DOCS = {"overview-light": "overview", "overview-dark": "overview-dark", "run-light": "run", "pool-light": "pool"}
 SIZES = {"light": (1440, 900), "dark": (1440, 900), "phone": (390, 844)}
 
 
@@ -51,3 +53,5 @@ def _take(page: Page, address: str, look: str, target: Path) -> None:
     if live.is_visible():
         page.locator('#live[data-state="live"]').wait_for()
     page.screenshot(path=target, full_page=True)
+    if target.stem in IN_DOCS:
+        page.screenshot(path=ROOT / "docs" / "images" / f"{IN_DOCS[target.stem]}.png")

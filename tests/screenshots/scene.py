@@ -34,8 +34,8 @@ POOLS = {
 }
 
 
-def play() -> dict[str, str]:
-    """Fill an empty database. Returns what the examples of pages are about (tests/pages.py)."""
+def play(moment: datetime) -> dict[str, str]:
+    """Fill an empty database, as of this moment. Returns what the examples of pages are about (tests/pages.py)."""
     User.objects.create_superuser("admin")
     User.objects.create_user(LEAD.who)
     for name, (limit, text) in POOLS.items():
@@ -51,6 +51,7 @@ def play() -> dict[str, str]:
     run = _marts()
     _others()
     _stuck_slot()
+    _move_to(moment)
     failed = Run.objects.filter(state=states.FAILURE).latest("id")
     queued = Run.objects.filter(state=states.QUEUED).latest("id")
     change = Change.objects.filter(who=LEAD.who).latest("id")
@@ -59,9 +60,11 @@ def play() -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
-def move_to(moment: datetime) -> None:
+def _move_to(moment: datetime) -> None:
     """What is now becomes what was at this moment."""
     a.let_pass((timezone.now() - moment).total_seconds())
+    record.audited(Author("clock", "clock"))
+    Audit.objects.update(at=moment - timedelta(seconds=12))
     for number, worker in enumerate(Worker.objects.all()):
         heard = moment - timedelta(seconds=1 + number // 12 * 2)
         Worker.objects.filter(pk=worker.pk).update(lease_until=heard + timedelta(seconds=settings.LEASE_SECONDS))
@@ -193,7 +196,6 @@ def _stuck_slot() -> None:
     since = claims.clock_time() - timedelta(minutes=52)
     Hold.objects.create(gate=gate, holder=f"op:{ended.pk}", slots=1, token=ended.token or 1, since=since)
     Gate.objects.filter(pk=gate.pk).update(in_use=F("in_use") + 1)
-    record.audited(Author("clock", "clock"))
 
 
 def _redis(moment: datetime) -> None:
