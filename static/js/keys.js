@@ -79,6 +79,7 @@
     const button = all(`[data-key="${CSS.escape(key)}"]`).find(isMeant);
     if (button?.matches("input, select, textarea")) button.focus();
     else button?.click();
+    if (button?.matches("summary")) one("input:not([type=hidden]), select", button.parentElement)?.focus();
     return Boolean(button);
   };
 
