@@ -74,7 +74,7 @@ def use_of_pool(name: str, changes: Iterable[Change]) -> Figure:
 
 @dataclass(frozen=True)
 class Glance:
-    """The last 24 hours on the overview: who waited, changes of pools, and peaks for sparklines."""
+    """The last hours on the overview: who waited, changes of pools, and peaks for sparklines."""
 
     lines: Figure
     window: Window
@@ -83,15 +83,28 @@ class Glance:
 
 
 def at_a_glance(pools: Iterable[str]) -> Glance:
-    """The last 24 hours of the deployment and of these pools. Two queries."""
-    window, hours = _window(RANGES["24h"]), _window(DAY_BY_HOURS)
-    spans = [(Span(window.start, window.range.sample, (RUNS, OPS, SLOTS)), window.range.slot)]
+    """The last 24 hours of the deployment and of these pools; of a younger one, what there is. Two or three queries."""
+    wanted, hours = _window(RANGES["24h"]), _window(DAY_BY_HOURS)
+    spans = [_of_all(wanted)]
     if names := tuple(POOL + name for name in pools):
         spans.append((Span(hours.start, hours.range.sample, names), hours.range.slot))
     peaks = samples.peaks(*spans)
-    changes = queries.changes_since(datetime.fromtimestamp(window.start, UTC), POOL, most=MOST_MARKS)
-    lines = figures.lines("lines-chart", peaks.get(OPS, ()), peaks.get(RUNS, ()), window, changes)
-    return Glance(lines, window, hours, peaks)
+    if closer := _closer(peaks.get(OPS, ())):
+        wanted = closer
+        peaks |= samples.peaks(_of_all(closer))
+    changes = queries.changes_since(datetime.fromtimestamp(wanted.start, UTC), POOL, most=MOST_MARKS)
+    lines = figures.lines("lines-chart", peaks.get(OPS, ()), peaks.get(RUNS, ()), wanted, changes)
+    return Glance(lines, wanted, hours, peaks)
+
+
+def _of_all(window: Window) -> tuple[Span, int]:
+    return Span(window.start, window.range.sample, (RUNS, OPS, SLOTS)), window.range.slot
+
+
+def _closer(peaks: Sequence[Peak]) -> Window | None:
+    """A shorter range that shows all of a young deployment: in a day, its first hour is a line."""
+    windows = (_window(RANGES[key]) for key in ("1h", "6h"))
+    return next((window for window in windows if peaks and peaks[0].at >= window.start), None)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from controlplane.dashboard import drawing
 from controlplane.dashboard.screens import is_touched
 from pools import samples, sizing
-from pools.models import Wait
+from pools.models import Sample, Wait
 from pools.samples import Level, histogram
 from runs import sampling
 from runs.words import duration
@@ -124,6 +124,13 @@ def test_the_overview_shows_the_last_day(viewer, past):
     assert '<span class="sp" id="spark-database"><svg class="spark used"' in page
     assert '<span class="sp" id="spark-figure-queued"><svg class="spark queued"' in page
     assert "t=glance" in page
+
+
+def test_of_a_young_deployment_the_overview_shows_what_there_is(viewer, past):
+    assert "Ops waiting and runs queued, the last hour" in text(viewer, "/")
+    hours_ago = int(timezone.now().timestamp()) // 10 * 10 - 7 * 3600
+    Sample.objects.create(subject="ops", step=60, at=hours_ago, in_use=1, limit=5, waiting=0, waits="")
+    assert "Ops waiting and runs queued, the last 24 hours" in text(viewer, "/")
 
 
 def test_the_stream_draws_charts_for_everybody_and_no_sparkline_within_what_changes_more_often(viewer, past):

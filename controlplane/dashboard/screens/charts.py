@@ -46,7 +46,10 @@ def at_a_glance(names: Sequence[str]) -> tuple[Block, Mapping[str, Block]]:
     }
     for name in names:
         sparks[name] = _spark(safe_id(name), name, found.peaks.get(POOL + name), found.hours)
-    return Block("lines", "charts/_lines.html", {"figure": found.lines}), sparks
+    shown = found.window.range
+    return Block(
+        "lines", "charts/_lines.html", {"figure": found.lines, "words": shown.words, "range": shown.key}
+    ), sparks
 
 
 def _spark(name: str, title: str, peaks: object, window: object) -> Block:
