@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pools.models import Pool, PoolSettings
-from runs import admission, graph
-from runs.admission import Granularity, Rule, RunNeeds
+from runs.admission import Granularity, Rule
 from runs.models import TagRule
 from runs.tag_limits import TagLimit
 
@@ -34,8 +33,3 @@ def granularity(pools: Iterable[str] | None = None) -> Granularity:
     if pools is not None:
         own = own.filter(name__in=list(pools))
     return Granularity(PoolSettings.objects.get().granularity, dict(own.values_list("name", "granularity")))
-
-
-def run_needs(tags: Mapping[str, str], plan: graph.Plan) -> RunNeeds:
-    """What a run needs to start by what is in force now."""
-    return admission.run_needs(tags, plan, rules(), granularity(plan.pools))

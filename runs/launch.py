@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,9 @@ from runs import admission, graph, lineage, params, plans, priority, states, sys
 from runs.catalog import Catalog, Job
 from runs.definitions import ALL, DefinitionError, checked_tags
 from runs.models import Op, Run, RunTag
+
+AT_ONCE = 250  # runs that are launched in one transaction, under the admission lock
+ROWS = 500  # that are written by one statement
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,16 @@ class Again:
     reused: Mapping[str, int]
     retry: bool = False
     seen: int | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that is asked for: tags on top of the job's, a priority that is written as the tag for it, params."""
+
+    job: Job
+    tags: Mapping[str, Any] | None = None
+    priority: int | None = None
+    values: Mapping[str, Any] | None = None
 
 
 class NotDue(Exception):
@@ -84,39 +97,99 @@ def launch(
     Raises CannotLaunch; NotDue if somebody else was first to execute a run again. One transaction: the run, its ops,
     its place in the queue.
     """
-    plan = again.plan if again else job.plan
-    all_tags, checked = check(job, plan, tags, priority, values)
-    plan_id = plans.keep(plan)
+    wanted = _checked(Asked(job, tags, priority, values), again)
+    kept = _keep([wanted])
     with claims.desk() as desk:
         if again and not _is_first(again):
             raise NotDue
-        run = Run.objects.create(
-            uid=uuid.uuid4().hex,
-            job=job.name,
-            plan_id=plan_id,
-            state=states.QUEUED,
-            priority=admission.run_priority(all_tags),
-            tags=all_tags,
-            params=checked,
-            launched_by=who[:150],
-            door=door,
-            queued_at=desk.now,
-            **_family(again, all_tags),
-        )
-        RunTag.objects.bulk_create([RunTag(run=run, key=key, value=value) for key, value in all_tags.items()])
-        executed = plan.by_key
-        Op.objects.bulk_create(
-            [
-                _pending(run, rank, executed[op.key])
-                if op.key in executed
-                else _reused(run, rank, op, again.reused[op.key] if again else None, desk.now)
-                for rank, op in enumerate(job.plan.ops)
-            ],
-            batch_size=500,
-        )
-        transitions.ask_for_start(desk, run)
+        (run,) = _queue(desk, [wanted], kept, who, door)
     run.refresh_from_db()
     return run
+
+
+def launch_all(asked: Sequence[Asked], *, who: str, door: str) -> Iterator[list[str]]:
+    """Queue many runs in this order, AT_ONCE in a transaction; yields the uids of each transaction when it is done.
+
+    They are what as many launches would make. All are checked first. Raises CannotLaunch, whose errors begin with a
+    place, from 0 ("7.tags"): then none is launched.
+    """
+    wanted: list[_Wanted] = []
+    errors: dict[str, str] = {}
+    for place, each in enumerate(asked):
+        try:
+            wanted.append(_checked(each))
+        except CannotLaunch as error:
+            errors |= {f"{place}.{name}": text for name, text in error.errors.items()}
+    if errors:
+        raise CannotLaunch(errors)
+    return _queue_all(wanted, who, door)
+
+
+def _queue_all(wanted: Sequence[_Wanted], who: str, door: str) -> Iterator[list[str]]:
+    kept = _keep(wanted)
+    for start in range(0, len(wanted), AT_ONCE):
+        with claims.desk() as desk:
+            runs = _queue(desk, wanted[start : start + AT_ONCE], kept, who, door)
+        yield [run.uid for run in runs]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A run that can be launched: checked."""
+
+    job: Job
+    plan: graph.Plan
+    tags: Mapping[str, str]
+    values: Mapping[str, Any]
+    again: Again | None
+
+
+def _checked(asked: Asked, again: Again | None = None) -> _Wanted:
+    plan = again.plan if again else asked.job.plan
+    tags, values = check(asked.job, plan, asked.tags, asked.priority, asked.values)
+    return _Wanted(asked.job, plan, tags, values, again)
+
+
+def _keep(wanted: Sequence[_Wanted]) -> dict[int, int]:
+    """Keep their plans, which runs of a job share; returns the rows' ids by the plans' identities."""
+    return {mark: plans.keep(plan) for mark, plan in {id(each.plan): each.plan for each in wanted}.items()}
+
+
+def _queue(desk: claims.Desk, wanted: Sequence[_Wanted], kept: Mapping[int, int], who: str, door: str) -> list[Run]:
+    """Write the runs with their tags and ops, and put them in line."""
+    runs = Run.objects.bulk_create(
+        [
+            Run(
+                uid=uuid.uuid4().hex,
+                job=each.job.name,
+                plan_id=kept[id(each.plan)],
+                state=states.QUEUED,
+                priority=admission.run_priority(each.tags),
+                tags=each.tags,
+                params=each.values,
+                launched_by=who[:150],
+                door=door,
+                queued_at=desk.now,
+                **_family(each.again, each.tags),
+            )
+            for each in wanted
+        ]
+    )
+    tags = [RunTag(run=run, key=key, value=value) for run in runs for key, value in run.tags.items()]
+    RunTag.objects.bulk_create(tags, batch_size=ROWS)
+    ops = [op for run, each in zip(runs, wanted, strict=True) for op in _ops(run, each, desk.now)]
+    Op.objects.bulk_create(ops, batch_size=ROWS)
+    transitions.ask_for_start(desk, *runs)
+    return runs
+
+
+def _ops(run: Run, wanted: _Wanted, now: datetime) -> Iterator[Op]:
+    executed, again = wanted.plan.by_key, wanted.again
+    for rank, op in enumerate(wanted.job.plan.ops):
+        if op.key in executed:
+            yield _pending(run, rank, executed[op.key])
+        else:
+            yield _reused(run, rank, op, again.reused[op.key] if again else None, now)
 
 
 def check(

@@ -73,14 +73,20 @@ def ask_again(desk: Desk, ops: Sequence[tuple[int, str, int, int, datetime]]) ->
         tell(desk, run_id)
 
 
-def ask_for_start(desk: Desk, asking: Run) -> None:
-    """Put a queued run in line, by what is in force now. It may wait for as long as its tag says since its launch."""
-    wanted = in_force.run_needs(asking.tags, plans.load(asking.plan_id))
-    patience = system_tags.as_seconds(asking.tags.get(system_tags.MAX_WAIT))
-    until = None if patience is None else asking.queued_at + timedelta(seconds=patience)
-    since = asking.queued_at
-    desk.ask([claims.Ask(run_holder(asking.pk), asking.priority, since, wanted.needs, wanted.prospects, until)])
-    tell(desk, asking.pk)
+def ask_for_start(desk: Desk, *asking: Run) -> None:
+    """Put queued runs in line, by what is in force now. Each may wait for as long as its tag says since its launch."""
+    needed = {run.plan_id: plans.load(run.plan_id) for run in asking}
+    rules = in_force.rules()
+    granularity = in_force.granularity({pool for plan in needed.values() for pool in plan.pools})
+    asks = []
+    for run in asking:
+        wanted = admission.run_needs(run.tags, needed[run.plan_id], rules, granularity)
+        patience = system_tags.as_seconds(run.tags.get(system_tags.MAX_WAIT))
+        until = None if patience is None else run.queued_at + timedelta(seconds=patience)
+        holder = run_holder(run.pk)
+        asks.append(claims.Ask(holder, run.priority, run.queued_at, wanted.needs, wanted.prospects, until))
+        tell(desk, run.pk)
+    desk.ask(asks)
 
 
 def _until(desk: Desk, spec: graph.OpSpec) -> datetime | None:

@@ -218,6 +218,11 @@ VERBS = {
         lambda it: transitions.complete(it.pk, it.token, Verdict.success()),
         lambda it: now(it.run).over and Run.objects.latest("id").state == states.STARTED,
     ),
+    "launch many": Verb(
+        lambda: None,
+        lambda _: Run.objects.exists() or list(launch.launch_all([launch.Asked(job())] * 3, who="ada", door="cli")),
+        lambda _: Run.objects.count() == 3,
+    ),
     "complete, and take the next": Verb(
         two_ops_of_a_worker,
         lambda it: transitions.complete(it.pk, it.token, Verdict.success(), taker_of(it)),
