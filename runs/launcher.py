@@ -180,18 +180,18 @@ class Launcher:
     def _shut_down(self) -> None:
         """Take no new op; let running ones end for the grace; then put them back in line, unharmed.
 
-        1. Idle workers are counted out, so that nobody sends them ops. Busy ones only when they end: their ops have
-           slots at the gate of their queue, which would be missing to the workers of other launchers.
+        1. Idle workers are counted out, so that nobody sends them ops. Busy ones only when their ops are put back or
+           have ended: ops have slots at the gate of their queue, which would be missing to the workers of other
+           launchers. And if we are killed before that, who starts here next finds both.
         2. RQ's own warm shutdown: idle workers end, busy ones after their op; none takes another.
-        3. After the grace all are counted out. Running ops are interrupted and return to their place, no attempt used.
+        3. After the grace, running ops are interrupted and return to their place, no attempt used.
         4. What does not react is killed, and is put back by us.
         """
         asked = self._stop_asked  # once more from now on, and the grace is over
         workers = [child.worker_id for child in self.children.values()]
-        self._patiently(lambda: workforce.dismiss(self._idle() if self.grace else workers))
+        self._patiently(lambda: workforce.dismiss(self._idle()))
         self._send_all(signal.SIGTERM)
         self._let_end(asked)
-        self._patiently(lambda: workforce.dismiss(workers))
         last = time.monotonic() + LAST_WORDS
         while self.children and time.monotonic() < last:
             for op in self._patiently(self.ops.running) or []:
@@ -207,6 +207,7 @@ class Launcher:
             if op.pid:
                 processes.kill_group_left_by(op.pid)
             self._patiently(partial(transitions.give_back, op.pk, op.token or 0))
+        self._patiently(lambda: workforce.dismiss(workers))
 
     def _let_end(self, asked: int) -> None:
         """Wait until our workers have ended, for the grace, or until we are told to stop more often than so."""

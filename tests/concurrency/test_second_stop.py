@@ -1,4 +1,4 @@
-"""Told to stop once more, a launcher waits no longer for the ops that run."""
+"""Told to stop once more, or killed while it stops: a launcher leaves nobody waiting for the ops that run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from pools.models import Hold
 from runs import workforce
 from runs.heartbeat import Child
 from runs.launcher import Launcher
@@ -15,10 +16,12 @@ from runs.models import Worker
 from runs.signals import WakeUps
 from runs.worker import Slate
 from tests.builders import state_of, the_op
-from tests.concurrency.deployments import PATIENCE
+from tests.concurrency.deployments import PATIENCE, ends
 from tests.servers import wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
+
+AT_ONCE = 5.0  # seconds, with room for a busy machine: a lease lasts longer
 
 
 def test_a_second_stop_ends_the_grace(deployment):
@@ -30,6 +33,21 @@ def test_a_second_stop_ends_the_grace(deployment):
     launcher.process.terminate()
     assert launcher.wait(PATIENCE) == 0
     assert (state_of(run), the_op(run).attempt) == ("ready", 0)
+
+
+def test_a_launcher_that_is_killed_while_it_stops_leaves_what_it_ran_to_be_found(deployment):
+    """As a service manager does, whose patience ends before an op does: nobody is to wait for a lease."""
+    launcher = deployment.worker(2)
+    run = deployment.launch("one_stubborn")
+    deployment.noted("started-stubborn-1")
+    launcher.process.terminate()
+    wait_for(lambda: Worker.objects.count() == 1, "the idle worker is not counted out", PATIENCE)
+    launcher.kill()
+    assert state_of(run) == "running"
+    deployment.worker(1)
+    ends(run, "failure", AT_ONCE)
+    assert Worker.objects.count() == 1
+    assert not Hold.objects.exists()
 
 
 def test_a_second_stop_counts_while_the_first_takes_effect(engine, monkeypatch):

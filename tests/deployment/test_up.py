@@ -331,12 +331,15 @@ def test_after_a_hard_death_a_new_start_does_not_wait_for_leases(start, folder: 
     first.launch("naps")
     wait_for(in_state(first, "running"), "the ops do not run")
     processes = family(first)
-    first.process.kill()
-    first.process.wait()
+    first.process.send_signal(
+        signal.SIGSTOP
+    )  # so that it starts nobody anew; if it died first, they would stop in order
     for process in processes:
         if process.is_running():
             process.kill()
     wait_for(lambda: gone(processes), "a process is left", 10)
+    first.process.kill()
+    first.process.wait()
 
     second = start("--workers", "2")
     wait_for(in_state(second, "failure"), "the ops of dead workers are not failed", 5 + MARGIN)
