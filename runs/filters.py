@@ -171,18 +171,18 @@ class Found:
 
 def find(wanted: Filter, before: int | None = None, most: int = MOST) -> Found:
     """A page of the runs that a filter asks for; those below the id `before`. The first page is counted."""
-    newest = Run.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    oldest, newest = _ends()
     if wanted.is_simple:
         return _find_at_once(wanted, before, most, newest)
     ids: list[int] = []
     began, low = time.monotonic(), 0
-    for low, high in _parts(newest + 1 if before is None else min(before, newest + 1), began):
+    for low, high in _parts(oldest, newest + 1 if before is None else min(before, newest + 1), began):
         part = wanted.apply(Run.objects.filter(pk__gte=low, pk__lt=high)).order_by("-id").values_list("id", flat=True)
         ids += part[: MOST_COUNTED + 1 - len(ids)]
         is_full, gone = len(ids) > most, time.monotonic() - began
         if len(ids) > MOST_COUNTED or (is_full and before is not None) or gone > (COUNTING if is_full else PATIENCE):
             break
-    is_full, is_cut = len(ids) > most, low > 0
+    is_full, is_cut = len(ids) > most, low > oldest
     following = ids[most - 1] if is_full else low if is_cut else None
     total = None if before is not None else min(len(ids), MOST_COUNTED)
     more = total is not None and (is_cut or len(ids) > MOST_COUNTED)
@@ -202,11 +202,17 @@ def _find_at_once(wanted: Filter, before: int | None, most: int, newest: int) ->
     return Found(page[:most], following, newest, False, MOST_COUNTED if capped else total, capped)
 
 
-def _parts(high: int, began: float) -> Iterator[tuple[int, int]]:
+def _ends() -> tuple[int, int]:
+    """The ids of the oldest run and of the newest: what is older may have been removed."""
+    first = Subquery(Run.objects.order_by("id").values("pk")[:1])
+    return Run.objects.order_by("-id").annotate(first=first).values_list("first", "pk").first() or (0, 0)
+
+
+def _parts(oldest: int, high: int, began: float) -> Iterator[tuple[int, int]]:
     """Parts of the ids below `high`, as large as can be looked through quickly."""
     size, at = PART, began
-    while high > 0:
-        low = max(0, high - size)
+    while high > oldest:
+        low = max(oldest, high - size)
         yield low, high
         took, at = time.monotonic() - at, time.monotonic()
         size, high = (size * 2 if took < QUICK else size), low

@@ -167,7 +167,7 @@ class Runs(RuleBasedStateMachine):
     def speak_late(self, number) -> None:
         op_id, token = self.old_tokens[number % len(self.old_tokens)]
         assert transitions.start(op_id, token, None, 1) is None
-        assert not transitions.complete(op_id, token, Verdict.success())
+        assert not transitions.complete(op_id, token, Verdict.success('{"json": "late"}'))
         assert not transitions.give_back(op_id, token)
         assert not transitions.op_died(op_id, token, "late")
         assert not claims.renew([claims.Grant(f"op:{op_id}", token)], 15.0)

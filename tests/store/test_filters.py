@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from runs import bulk_cancel, filters, run_limits
@@ -186,3 +187,16 @@ def test_all_that_match_by_text_and_time_are_canceled():
     assert (row.canceled, row.since is not None, row.until) == (1, True, None)
     assert bulk_cancel.begin(Filter(text=late.uid[:10]), "ada").canceled == 0
     assert bulk_cancel.begin(Filter(until=timezone.now() - timedelta(hours=1)), "ada").canceled == 1
+
+
+def test_ids_that_were_removed_long_ago_are_not_looked_through(django_assert_max_num_queries):
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT setval(pg_get_serial_sequence('runs_run', 'id'), 50000000)")
+        else:
+            a.launched_run().delete()
+            cursor.execute("UPDATE sqlite_sequence SET seq = 50000000 WHERE name = 'runs_run'")
+    runs = [a.launched_run(tags={"team": "core"}) for _ in range(3)]
+    with django_assert_max_num_queries(3):
+        shown = filters.find(Filter("progress", tag="team=core"))
+    assert (shown.runs, shown.total, shown.following) == (runs[::-1], 3, None)
