@@ -107,7 +107,7 @@ def gates_of(ask: Ask) -> list[GateSpec]:
     return [*(need.gate for need in ask.needs), *(spec for specs in ask.prospects for spec in specs)]
 
 
-RUNS_AT_ONCE = 100  # runs whose waiting ops are looked at together
+RUNS_AT_ONCE = 150  # runs whose waiting ops are looked at together; some may ask for nothing, as their executor is full
 ALL = 2**31 - 1  # of them, or of those who wait
 
 
