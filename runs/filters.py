@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from pools.limits import shown
-from runs import states
+from runs import queries, states
 from runs.catalog import ASSET_JOB
 from runs.models import Op, Run
 
@@ -72,7 +72,7 @@ class Filter:
         elif before is not None:
             found = found.filter(pk__lt=before)
         if self.text:
-            found = found.filter(_begins_with(self.text) if self.by_uid else _failed_with(self.text))
+            found = queries.beginning(self.text, found) if self.by_uid else found.filter(_failed_with(self.text))
         return _launched(found, *self.times())
 
     def times(self) -> tuple[datetime | None, datetime | None]:
@@ -229,11 +229,6 @@ def newer(wanted: Filter, after: int, most: int = 99) -> int:
     if not wanted.is_simple:
         found = found.filter(pk__lte=after + PART)  # looked at with every change, so not at more and more
     return wanted.apply(found).order_by().values("pk")[: most + 1].count()
-
-
-def _begins_with(uid: str) -> Q:
-    """By the index on it: LIKE has none on SQLite."""
-    return Q(uid__range=(uid.ljust(32, "0"), uid.ljust(32, "f")))
 
 
 def _failed_with(text: str) -> Q:
