@@ -73,6 +73,11 @@ def pools() -> list[PoolView]:
     return _busiest_first(_with_line(Gate.objects.filter(kind="pool")))
 
 
+def pool_names(most: int) -> list[str]:
+    """The names of the first pools, in their order."""
+    return list(Pool.objects.order_by("name").values_list("name", flat=True)[:most])
+
+
 def _busiest_first(gates: Iterable[Gate]) -> list[PoolView]:
     def busiest(pool: PoolView) -> tuple[int, float, str]:
         share = pool.in_use / pool.limit if pool.limit else float(pool.in_use > 0)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from django.utils import timezone
 
 from controlplane.dashboard.charts import figures
-from controlplane.dashboard.charts.figures import PERCENTILES, Figure, Words
+from controlplane.dashboard.charts.figures import PERCENTILES, Figure, Past, Words
 from controlplane.dashboard.charts.picture import HALF
 from controlplane.dashboard.charts.ranges import DAY_BY_HOURS, RANGES, Range, Window
 from pools import queries, samples
@@ -22,6 +22,7 @@ RUN_WORDS = Words("Runs in progress and queued", "in progress", "maximum", "queu
 OP_WORDS = Words("Busy workers and waiting ops", "busy workers", "living workers", "ops waiting")
 
 MOST_POOLS = 24
+MOST_CHOICES = 200  # pools to tick; others are written
 MOST_MARKS = 20
 COLUMNS = ("from", "seconds", "in_use", "limit", "waiting", "had_to_wait")
 
@@ -48,19 +49,22 @@ class PoolHistory:
     use: Figure
     waits: Figure
     told: Sequence[str]  # see figures.percentiles
+    told_before: Sequence[str]  # the same of a week ago; nothing: not compared
     changes: Sequence[Change]
 
 
-def of_pool(name: str, wanted: Range) -> PoolHistory:
-    """The history of a pool. Two queries."""
+def of_pool(name: str, wanted: Range, compared: bool = False) -> PoolHistory:
+    """The history of a pool; compared: beside that of a week earlier. Two or three queries."""
     window = _window(wanted)
     found = samples.history(Span(window.start, wanted.sample, (POOL + name,)))
     changes = queries.changes_since(datetime.fromtimestamp(window.start, UTC), f"pool:{name}")
+    past = _week_before(window, POOL + name) if compared else None
     return PoolHistory(
         window,
-        figures.use("use", found, window, Words(), changes),
-        figures.waits("waits", found, window, "Time waited for it"),
+        figures.use("use", found, window, Words(), changes, past=past),
+        figures.waits("waits", found, window, "Time waited for it", past=past),
         figures.percentiles(figures.whole(found)),
+        figures.percentiles(figures.whole(past.levels)) if past else (),
         changes,
     )
 
@@ -109,11 +113,13 @@ def _closer(peaks: Sequence[Peak]) -> Window | None:
 
 @dataclass(frozen=True)
 class Multiple:
-    """A pool among others: its peaks."""
+    """A pool among others: its peaks, and those of a week ago if they are compared."""
 
     name: str
     peaks: Sequence[Peak]
     window: Window
+    before: Sequence[Peak]
+    window_before: Window
 
 
 @dataclass(frozen=True)
@@ -127,42 +133,59 @@ class History:
     op_waits: Figure
     pools: Sequence[Multiple]
     more: int  # pools that are not shown
+    choices: Sequence[str]  # pools to choose from, by name
 
 
-def of_deployment(wanted: Range) -> History:
-    """The history of the deployment. Three queries."""
+def of_deployment(wanted: Range, picked: Sequence[str] = (), compared: bool = False) -> History:
+    """The history of the deployment and of its pools, or of those that are picked; compared: beside that of a week
+    earlier. Four queries, and two more to compare.
+    """
     window = _window(wanted)
     found = samples.history(Span(window.start, wanted.sample, (RUNS, OPS)))
     runs, ops = ([row for row in found if row.subject == subject] for subject in (RUNS, OPS))
     changes = queries.changes_since(datetime.fromtimestamp(window.start, UTC), "runs")
-    peaks = samples.peaks((Span(window.start, wanted.sample, (POOL,)), wanted.period))
-    pools = _busiest(peaks, window)
+    past_runs, past_ops = _week_before_of_all(window) if compared else (None, None)
+    pools = _pools(window, picked, compared)
     return History(
         window,
-        figures.use("runs", runs, window, RUN_WORDS, changes, HALF),
-        figures.use("ops", ops, window, OP_WORDS, (), HALF),
-        figures.waits("run-waits", runs, window, "Time that runs waited for the maximum", HALF),
-        figures.waits("op-waits", ops, window, "Time that ops waited for a worker", HALF),
+        figures.use("runs", runs, window, RUN_WORDS, changes, HALF, past_runs),
+        figures.use("ops", ops, window, OP_WORDS, (), HALF, past_ops),
+        figures.waits("run-waits", runs, window, "Time that runs waited for the maximum", HALF, past_runs),
+        figures.waits("op-waits", ops, window, "Time that ops waited for a worker", HALF, past_ops),
         pools[:MOST_POOLS],
         max(0, len(pools) - MOST_POOLS),
+        queries.pool_names(MOST_CHOICES),
     )
 
 
-def _busiest(peaks: Mapping[str, Sequence[Peak]], window: Window) -> list[Multiple]:
-    """All pools, those with the longest lines first."""
-    pools = [Multiple(subject.removeprefix(POOL), of, window) for subject, of in peaks.items()]
-    return sorted(
-        pools,
-        key=lambda pool: (
-            -max(peak.waiting for peak in pool.peaks),
-            -max(peak.in_use for peak in pool.peaks),
-            pool.name,
-        ),
-    )
+def _week_before_of_all(window: Window) -> tuple[Past, Past]:
+    past = _week_before(window, RUNS, OPS)
+    runs, ops = ([row for row in past.levels if row.subject == subject] for subject in (RUNS, OPS))
+    return Past(runs, past.window), Past(ops, past.window)
 
 
-def _most(pool: Multiple, name: str) -> int:
-    return max(getattr(peak, name) for peak in pool.peaks)
+def _week_before(window: Window, *subjects: str) -> Past:
+    then = window.week_before
+    return Past(samples.history(Span(then.start, then.range.sample, subjects, then.end)), then)
+
+
+def _pools(window: Window, picked: Sequence[str], compared: bool) -> list[Multiple]:
+    """All pools, those with the longest lines first; or those that are picked, as they were picked."""
+    then = window.week_before
+    subjects = tuple(POOL + name for name in picked) or (POOL,)
+    now = _peaks(window, subjects)
+    before = _peaks(then, subjects) if compared else {}
+    names = picked or [subject.removeprefix(POOL) for subject in now]
+    pools = [Multiple(name, now.get(POOL + name, ()), window, before.get(POOL + name, ()), then) for name in names]
+    return pools if picked else sorted(pools, key=_busiest_first)
+
+
+def _peaks(window: Window, subjects: tuple[str, ...]) -> dict[str, list[Peak]]:
+    return samples.peaks((Span(window.start, window.range.sample, subjects, window.end), window.range.period))
+
+
+def _busiest_first(pool: Multiple) -> tuple[int, int, str]:
+    return -max(peak.waiting for peak in pool.peaks), -max(peak.in_use for peak in pool.peaks), pool.name
 
 
 def _window(wanted: Range) -> Window:

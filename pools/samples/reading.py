@@ -19,7 +19,7 @@ from pools.samples.store import STEPS
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time, from `start` on in samples of `step` seconds, about some subjects.
+    """A stretch of time, from `start` to `end` (None: now) in samples of `step` seconds, about some subjects.
 
     A subject that ends with a colon stands for all that begin with it.
     """
@@ -27,6 +27,7 @@ class Span:
     start: int
     step: int
     subjects: tuple[str, ...]
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def _of(span: Span) -> QuerySet[Sample]:
     for finer, coarser in pairwise(STEPS[: STEPS.index(span.step) + 1]):
         rolled_up = Subquery(Sampled.objects.filter(step=coarser).values("upto")[:1])
         stretches |= Q(step=finer, at__gte=span.start) & Q(at__gte=Coalesce(rolled_up, Value(0)))
-    return Sample.objects.filter(about, stretches)
+    found = Sample.objects.filter(about, stretches)
+    return found if span.end is None else found.filter(at__lt=span.end)
 
 
 def subjects(of_samples: Sequence[Sample]) -> dict[str, list[Sample]]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from controlplane.dashboard import drawing
 from controlplane.dashboard.screens import is_touched
 from pools import samples, sizing
-from pools.models import Sample, Wait
+from pools.models import Sample, Sampled, Wait
 from pools.samples import Level, histogram
 from runs import sampling
 from runs.words import duration
@@ -80,6 +80,92 @@ def test_the_deployment_shows_runs_workers_and_each_pool(viewer, past):
     assert "Ops waiting: at most 9" in page
     assert '/pools/database/history/?range=1h">database</a>' in page
     assert 'class="spark used"' in page
+
+
+@pytest.fixture
+def a_week_ago(past) -> None:
+    """The same pool a week ago, in the only resolutions that are kept for so long: 4 in use, one waited."""
+    now = int(timezone.now().timestamp())
+    Sampled.objects.update_or_create(step=3600, defaults={"upto": now - 6 * 86400})
+    for step, stretch in ((60, 30), (3600, 2)):
+        at = (now - 7 * 86400) // step * step - stretch * step
+        for subject, in_use in (("pool:database", 4), ("runs", 1), ("ops", 2)):
+            Sample.objects.bulk_create(
+                Sample(
+                    subject=subject,
+                    step=step,
+                    at=at + n * step,
+                    in_use=in_use,
+                    limit=5,
+                    waiting=1,
+                    waits=histogram.to_text({histogram.bucket(30): 1}) if n == 1 else "",
+                )
+                for n in range(stretch)
+            )
+
+
+@pytest.mark.parametrize("key", ["1h", "6h", "24h", "7d", "90d"])
+def test_a_pool_is_compared_with_the_week_before(viewer, a_week_ago, key):
+    assert "a week ago" not in text(viewer, f"{POOL}?range={key}")
+    page = text(viewer, f"{POOL}?range={key}&compare=week")
+    waited = duration(histogram.value(histogram.bucket(30)))
+    assert "A week ago: in use at most 4, waiting at most 1." in page
+    assert f"A week ago: 1 had to wait. p50 {waited}" in page
+    assert page.count('class="past"') == 6  # in use, waiting, p95: each in two shapes
+    assert '<i class="k-past"></i>a week ago' in page
+    for column in ("In use a week ago", "Waiting a week ago", "P95 a week ago"):
+        assert column in page
+    assert f'?range={key}&amp;compare=week" aria-current="true"' in page
+    assert "style=" not in page
+
+
+def test_where_nothing_was_recorded_a_week_ago_it_says_so(viewer, past):
+    page = text(viewer, f"{POOL}?compare=week")
+    assert "Nothing was recorded a week ago." in page
+    assert 'class="past"' not in page
+    assert "k-past" not in page
+
+
+def test_the_deployment_is_compared_with_the_week_before(viewer, a_week_ago):
+    page = text(viewer, "/history/?compare=week")
+    assert "A week ago: in progress at most 1, queued at most 1." in page
+    assert "in use: at most 6, limit 6, a week ago at most 4" in page
+    assert "/pools/database/history/?range=24h&amp;compare=week" not in page  # the same address, as it was asked for
+    assert "/pools/database/history/?compare=week&amp;range=24h" in page
+
+
+def test_the_viewer_picks_the_pools_that_are_drawn(viewer, past):
+    a.pool("api", 3)
+    samples.record(int(timezone.now().timestamp()) // 10 * 10, {"pool:api": Level(1, 3, 0)}, sampling.KINDS)
+    assert 'history/?range=1h">database</a>' in text(viewer, "/history/?range=1h")
+    page = text(viewer, "/history/?range=1h&pool=api&pool=gone&pool=")
+    assert "those picked" in page
+    assert ">database</a>" not in page
+    assert ">api</a>" in page
+    assert ">gone</a>" in page
+    assert "Nothing recorded in the last hour" in page
+    assert '<input type="checkbox" name="pool" value="api" checked>' in page
+    assert '<input type="checkbox" name="pool" value="database">' in page
+    assert "?range=6h&amp;pool=api&amp;pool=gone" in page
+
+
+def test_no_more_pools_are_picked_than_are_drawn(viewer, engine):
+    answer = viewer.get("/history/?" + "&".join(f"pool=p{n}" for n in range(25)))
+    assert answer.status_code == 400
+    assert "pool: 25 pools are picked; at most 24 are drawn at once." in answer.content.decode()
+
+
+@pytest.mark.parametrize("where", [POOL, "/history/"])
+def test_nothing_but_a_week_is_compared_with(viewer, past, where):
+    answer = viewer.get(f"{where}?compare=month")
+    assert answer.status_code == 400
+    assert "compare: &#x27;month&#x27; is not week." in answer.content.decode()
+
+
+@pytest.mark.parametrize(("where", "most"), [(POOL, 8), ("/history/", 11)])
+def test_a_history_takes_few_queries(viewer, a_week_ago, where, most, django_assert_max_num_queries):
+    with django_assert_max_num_queries(most):
+        text(viewer, f"{where}?compare=week")
 
 
 @pytest.mark.parametrize("where", [POOL, "/history/", "/pools/database/history.csv"])

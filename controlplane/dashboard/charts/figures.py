@@ -14,9 +14,19 @@ from pools.models import Change, Sample
 from pools.samples import Peak, histogram
 from runs.words import duration
 
+A_WEEK_AGO = "a week ago"
+LEVELS = ("in_use", "limit", "waiting")
 PERCENTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 Levels = Sequence[Sample] | Sequence[Peak]
+
+
+@dataclass(frozen=True)
+class Past:
+    """The same a week earlier, to compare with."""
+
+    levels: Sequence[Sample]
+    window: Window
 
 
 @dataclass(frozen=True)
@@ -32,31 +42,43 @@ class Figure:
     rows: Sequence[tuple[datetime, Sequence[str]]]
     begins: datetime | None = None  # when what it shows begins, if that is within the range
     empty: bool = False
+    note: str = ""
 
 
 def use(
-    id: str, levels: Levels, window: Window, words: Words, changes: Iterable[Change] = (), wide: Shape = WIDE
+    id: str,
+    levels: Levels,
+    window: Window,
+    words: Words,
+    changes: Iterable[Change] = (),
+    wide: Shape = WIDE,
+    past: Past | None = None,
 ) -> Figure:
-    """Use against its limit above, who waits below, and what was changed on the axis."""
+    """Use against its limit above, who waits below, what was changed on the axis, and how it was a week ago."""
     in_use, limit, waiting = (_series(levels, window, name) for name in ("in_use", "limit", "waiting"))
+    then = {name: _series(past.levels, past.window, name) for name in ("in_use", "waiting")} if past else {}
     plots = [
-        Plot([Curve("used", in_use, filled=True), Curve("limit", limit)], _count),
-        Plot([Curve("waiting", waiting, filled=True)], _count, height=56),
+        Plot([Curve("used", in_use, filled=True), Curve("limit", limit), *_curve_of(then.get("in_use"))], _count),
+        Plot([Curve("waiting", waiting, filled=True), *_curve_of(then.get("waiting"))], _count, height=56),
     ]
     last = levels[-1] if levels else None
     says = f"{words.in_use.capitalize()}: at most {_most(in_use)}, now {last.in_use if last else 'unknown'}"
     says += f" of {last.limit}. " if last and last.limit is not None else ", without a limit. "
     says += f"{words.waiting.capitalize()}: at most {_most(waiting)}, now {last.waiting if last else 'unknown'}."
+    if past and past.levels:
+        says += f" {A_WEEK_AGO.capitalize()}: {words.in_use} at most {_most(then['in_use'])},"
+        says += f" {words.waiting} at most {_most(then['waiting'])}."
     return Figure(
         id,
         f"{words.title}, {window.range.words}",
         says,
-        [("k-used", words.in_use), ("k-limit", words.limit), ("k-line", words.waiting)],
+        [("k-used", words.in_use), ("k-limit", words.limit), ("k-line", words.waiting), *_past_key(past)],
         _pictures(plots, window, wide, _moments(changes)),
-        [words.in_use, words.limit, words.waiting],
-        _table(levels, window, ("in_use", "limit", "waiting")),
+        [words.in_use, words.limit, words.waiting, *_then(past, words.in_use, words.waiting)],
+        _rows(window, [*_columns(levels, window, *LEVELS), *_columns_of(past, "in_use", "waiting")]),
         _begins(levels, window),
-        not levels,
+        not levels and not (past and past.levels),
+        _note(past),
     )
 
 
@@ -75,7 +97,6 @@ def lines(id: str, ops: Levels, runs: Levels, window: Window, changes: Iterable[
     waiting, queued = _series(ops, window, "waiting"), _series(runs, window, "waiting")
     plot = Plot([Curve("waiting", waiting, filled=True), Curve("queued", queued)], _count, height=220)
     says = f"Ops waiting: at most {_most(waiting)}. Runs queued: at most {_most(queued)}."
-    of_ops, of_runs = (dict(_table(levels, window, ("waiting",))) for levels in (ops, runs))
     return Figure(
         id,
         f"Ops waiting and runs queued, {window.range.words}",
@@ -83,39 +104,57 @@ def lines(id: str, ops: Levels, runs: Levels, window: Window, changes: Iterable[
         [("k-line", "ops waiting"), ("k-queued-line", "runs queued")],
         _pictures([plot], window, wide, _moments(changes, named=True)),
         ["ops waiting", "runs queued"],
-        [(at, [*of_ops[at], *of_runs.get(at, ("–",))]) for at in of_ops],
+        _rows(window, [*_columns(ops, window, "waiting"), *_columns(runs, window, "waiting")]),
         _begins(ops, window),
         not ops,
     )
 
 
-def waits(id: str, samples: Sequence[Sample], window: Window, title: str, wide: Shape = WIDE) -> Figure:
-    """How long those who had to wait for it had waited when they were let in: percentiles of each period."""
+def waits(
+    id: str, samples: Sequence[Sample], window: Window, title: str, wide: Shape = WIDE, past: Past | None = None
+) -> Figure:
+    """How long those who had to wait for it had waited when they were let in: percentiles of each period.
+
+    Of a week ago, the p95.
+    """
     periods = _histograms(samples, window)
     series = {name: [histogram.quantile(each, part) for each in periods] for name, part in PERCENTILES}
-    plot = Plot(
-        [Curve(name, series[name]) for name in ("p99", "p95", "p50")], _span, geometry.duration_ticks, height=120
-    )
-    whole = histogram.merged(periods)
-    told = percentiles(whole)
-    says = f"{told[0]} had to wait. " + ", ".join(
-        f"{name} {value}" for (name, _), value in zip(PERCENTILES, told[1:], strict=True)
-    )
+    then = _histograms(past.levels, past.window) if past else []
+    p95_then = [histogram.quantile(each, 0.95) for each in then]
+    curves = [*_curve_of(p95_then), *(Curve(name, series[name]) for name in ("p99", "p95", "p50"))]
+    plot = Plot(curves, _span, geometry.duration_ticks, height=120)
+    whole, whole_then = histogram.merged(periods), histogram.merged(then)
+    says = _waited(whole)
+    if past and past.levels:
+        says += f" {A_WEEK_AGO.capitalize()}: {_waited(whole_then)}"
     return Figure(
         id,
         f"{title}, {window.range.words}",
-        says if whole else "Nobody had to wait.",
-        [(f"k-{name}", name) for name, _ in PERCENTILES],
+        says,
+        [*((f"k-{name}", name) for name, _ in PERCENTILES), *_past_key(past, "p95 ")],
         _pictures([plot], window, wide),
-        ["had to wait", *(name for name, _ in PERCENTILES)],
+        ["had to wait", *(name for name, _ in PERCENTILES), *_then(past, "p95")],
         [
-            (_moment(window.start + index * window.range.period), percentiles(each))
-            for index, each in enumerate(periods)
-            if each
+            (
+                _moment(window.start + index * window.range.period),
+                [*percentiles(each), *([_span_or_none(p95)] if past else [])],
+            )
+            for index, (each, p95) in enumerate(zip(periods, p95_then or [None] * len(periods), strict=True))
+            if each or p95 is not None
         ],
         None,
-        not whole,
+        not whole and not whole_then,
+        _note(past),
     )
+
+
+def _waited(of: histogram.Histogram) -> str:
+    """How many waited and how long, in a sentence."""
+    if not of:
+        return "Nobody had to wait."
+    number, *spans = percentiles(of)
+    told = (f"{name} {span}" for (name, _), span in zip(PERCENTILES, spans, strict=True))
+    return f"{number} had to wait. {', '.join(told)}."
 
 
 def percentiles(of: histogram.Histogram) -> list[str]:
@@ -143,20 +182,47 @@ def _series(levels: Levels, window: Window, name: str) -> list[float | None]:
     return geometry.slots(points, window.start, window.range.slot, window.count)
 
 
-def _table(levels: Levels, window: Window, names: Sequence[str]) -> list[tuple[datetime, list[str]]]:
-    """The most of each period; those of which nothing is known are left out."""
+def _columns(levels: Levels, window: Window, *names: str) -> list[list[float | None]]:
+    """The most of each period."""
     period = window.range.period
     count = -(-(window.end - window.start) // period)
-    columns = [
+    return [
         geometry.slots(((level.at, getattr(level, name)) for level in levels), window.start, period, count)
         for name in names
     ]
-    rows = zip(*columns, strict=True)
+
+
+def _columns_of(past: Past | None, *names: str) -> list[list[float | None]]:
+    return _columns(past.levels, past.window, *names) if past else []
+
+
+def _rows(window: Window, columns: Sequence[geometry.Series]) -> list[tuple[datetime, list[str]]]:
+    """Columns as the rows of a table; those of which nothing is known are left out."""
     return [
-        (_moment(window.start + index * period), ["–" if value is None else f"{value:.0f}" for value in row])
-        for index, row in enumerate(rows)
+        (
+            _moment(window.start + index * window.range.period),
+            ["–" if value is None else f"{value:.0f}" for value in row],
+        )
+        for index, row in enumerate(zip(*columns, strict=True))
         if any(value is not None for value in row)
     ]
+
+
+def _curve_of(then: geometry.Series | None) -> list[Curve]:
+    return [Curve("past", then)] if then else []
+
+
+def _past_key(past: Past | None, what: str = "") -> list[tuple[str, str]]:
+    return [("k-past", what + A_WEEK_AGO)] if past and past.levels else []
+
+
+def _note(past: Past | None) -> str:
+    return f"Nothing was recorded {A_WEEK_AGO}." if past and not past.levels else ""
+
+
+def _then(past: Past | None, *names: str) -> list[str]:
+    """The heads of the columns of a week ago."""
+    return [f"{name} {A_WEEK_AGO}" for name in names] if past else []
 
 
 def _pictures(plots: Sequence[Plot], window: Window, wide: Shape, moments: Sequence[Moment] = ()) -> list[Picture]:

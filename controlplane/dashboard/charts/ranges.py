@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controlplane.dashboard.charts.geometry import DAY, HOUR, MINUTE
+
+WEEK = 7 * DAY
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class Window:
     def count(self) -> int:
         """How many slots it has."""
         return (self.end - self.start) // self.range.slot
+
+    @property
+    def week_before(self) -> Window:
+        """The same a week earlier, in samples of a minute or longer: finer ones are not kept for a week."""
+        seen = replace(self.range, sample=max(MINUTE, self.range.sample), slot=max(MINUTE, self.range.slot))
+        return Window(seen, self.start - WEEK, self.end - WEEK)
 
 
 RANGES = {
