@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 PORT ?= 8000
 WORKERS ?= 4
 
-.PHONY: up test lint bench-quick chaos screenshots clean
+.PHONY: up test lint bench bench-quick chaos screenshots clean
 
 up: $(VENV)/.runs
 	@$(RUN) manage.py up --port $(PORT) --workers $(WORKERS) $(UP)
@@ -35,6 +35,10 @@ lint: $(VENV)/.tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+# Everything; bench-quick is the first part of it, and takes less than three minutes.
+bench: $(VENV)/.tests
+	@$(RUN) -m tests.bench all
 
 bench-quick: $(VENV)/.tests
 	@$(RUN) -m tests.bench quick

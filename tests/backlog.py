@@ -7,10 +7,11 @@ what it holds and had waited for. The audit finds nothing (`tests.invariants`). 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
-from django.db.models import Max, Sum
+from django.db.models import Count, DateTimeField, Max, Sum
 
 from pools.models import Gate, Hold, Wait, Waiter
 from pools.rules import PRIVATE_KINDS
@@ -20,10 +21,11 @@ from runs.models import Op, Run, RunTag
 BORN = (Run, Op, Gate)  # what others name by its id
 
 
-def copy(first: Run, last: Run, times: int) -> None:
+def copy(first: Run, last: Run, times: int, apart: timedelta = timedelta(), in_room: bool = False) -> None:
     """Copy the runs launched from `first` to `last`, `times` times each, one round of all of them after the other.
 
-    Their ops may wait, or be over; those with slots are refused: no worker would have a ticket for a copy.
+    Their ops may wait, or be over; those with slots are refused: no worker would have a ticket for a copy. Everything
+    in a round was by `apart` later than in the round before. `in_room`: their ids are those that `leave_room` left.
     """
     which = f"BETWEEN {first.pk} AND {last.pk}"
     if Op.objects.filter(run__gte=first.pk, run__lte=last.pk, state__in=states.OP_WITH_SLOTS).exists():
@@ -35,8 +37,8 @@ def copy(first: Run, last: Run, times: int) -> None:
     }
     with transaction.atomic():
         _run("CREATE TEMP TABLE rounds AS " + _rounds(times))
-        new = {model: _placed(model, ids) for model, ids in places.items()}
-        _copy_rows(new)
+        new = {model: _placed(model, ids, in_room) for model, ids in places.items()}
+        _copy_rows(new, apart)
         _run("DROP TABLE rounds")
         for model in BORN:
             _run(f"DROP TABLE {_places(model)}")
@@ -45,23 +47,37 @@ def copy(first: Run, last: Run, times: int) -> None:
         _count_use()
 
 
+def leave_room(times: int) -> None:
+    """What is launched from now on gets ids above those that everything there is would have, copied so often.
+
+    So runs that are launched before the copies are made come after them, as they do in time.
+    """
+    for model in BORN:
+        table, ids = model._meta.db_table, model._default_manager.aggregate(count=Count("id"), last=Max("id"))
+        last = (ids["last"] or 0) + ids["count"] * times
+        if _on_postgres() and last:
+            _run(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
+        elif last:
+            _run(f"UPDATE sqlite_sequence SET seq = {last} WHERE name = '{table}'")
+
+
 def settle() -> None:
-    """What a database does by itself after a while: PostgreSQL's autovacuum."""
-    if connection.vendor == "postgresql":
-        _run("VACUUM ANALYZE")
+    """What a database does by itself after a while: PostgreSQL's autovacuum, SQLite's checkpoint."""
+    _run("VACUUM ANALYZE" if _on_postgres() else "PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _copy_rows(new: Mapping[type[models.Model], str]) -> None:
+def _copy_rows(new: Mapping[type[models.Model], str], apart: timedelta) -> None:
     """`new`: the id of the copy in a round, of the original whose place is known as `run`, `op` or `gate`."""
     run, op, gate = (new[model] for model in BORN)
     of_run = "JOIN places_of_run run ON run.id = o.{}"
     of_op = "JOIN places_of_op op ON op.id = o.{}"
     uid = "md5(random()::text || clock_timestamp()::text)" if _on_postgres() else "lower(hex(randomblob(16)))"
-    _insert(Run, of_run.format("id"), id=run, uid=uid)
-    _insert(RunTag, of_run.format("run_id"), run_id=run)
-    _insert(Op, f"{of_run.format('run_id')} {of_op.format('id')}", id=op, run_id=run)
+    _insert(Run, apart, of_run.format("id"), id=run, uid=uid)
+    _insert(RunTag, apart, of_run.format("run_id"), run_id=run)
+    _insert(Op, apart, f"{of_run.format('run_id')} {of_op.format('id')}", id=op, run_id=run)
     _insert(
         Gate,
+        apart,
         "JOIN places_of_gate gate ON gate.id = o.id JOIN places_of_run run ON o.family = 'run:' || run.id",
         id=gate,
         family=f"'run:' || ({run})",
@@ -81,13 +97,16 @@ def _copy_rows(new: Mapping[type[models.Model], str]) -> None:
         holder = f"'{kind}:' || ({number})"
         its = f"JOIN places_of_{kind} {kind} ON o.holder = '{kind}:' || {kind}.id"
         changed = {"holder": holder, "number": number, "held_by_id": held_by, "account": since_then}
-        _insert(Waiter, its, **changed, private=f"CASE WHEN o.private = '[]' THEN '[]' ELSE {own} END")
-        _insert(Hold, its, holder=holder)
-        _insert(Wait, its, holder=holder)
+        _insert(Waiter, apart, its, **changed, private=f"CASE WHEN o.private = '[]' THEN '[]' ELSE {own} END")
+        _insert(Hold, apart, its, holder=holder)
+        _insert(Wait, apart, its, holder=holder)
 
 
-def _insert(model: type[models.Model], join: str, **changed: str) -> None:
+def _insert(model: type[models.Model], apart: timedelta, join: str, **changed: str) -> None:
     """Copy the rows of a model, called `o`, in every round; an id that is not said is the database's to give."""
+    if apart:
+        times = [field.column for field in model._meta.concrete_fields if isinstance(field, DateTimeField)]
+        changed = {column: _later(column, apart) for column in times if column != "lease_until"} | changed
     columns = [field.column for field in model._meta.concrete_fields if field.column != "id" or "id" in changed]
     names = ", ".join(f'"{column}"' for column in columns)
     values = ", ".join(changed.get(column, f'o."{column}"') for column in columns)
@@ -95,14 +114,22 @@ def _insert(model: type[models.Model], join: str, **changed: str) -> None:
     _run(f"INSERT INTO {table} ({names}) SELECT {values} FROM rounds CROSS JOIN {table} o {join} ORDER BY n, o.id")
 
 
-def _placed(model: type[models.Model], ids: str) -> str:
+def _later(column: str, apart: timedelta) -> str:
+    seconds = f"(n + 1) * {apart.total_seconds():.3f}"
+    if _on_postgres():
+        return f"o.\"{column}\" + {seconds} * interval '1 second'"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', o.\"{column}\", '+' || ({seconds}) || ' seconds')"
+
+
+def _placed(model: type[models.Model], ids: str, in_room: bool) -> str:
     """Number the originals of a model; returns the id of a copy, in SQL."""
     table, name = _places(model), model._meta.model_name
     _run(f"CREATE TEMP TABLE {table} AS SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM ({ids}) AS found")
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {table}")
-        count = cursor.fetchone()[0]
-    following = (model._default_manager.aggregate(last=Max("id"))["last"] or 0) + 1
+        cursor.execute(f"SELECT count(*), max(id) FROM {table}")
+        count, last = cursor.fetchone()
+    last = last if in_room else model._default_manager.aggregate(last=Max("id"))["last"]
+    following = (last or 0) + 1
     return f"{following} + n * {count} + {name}.place"
 
 

@@ -67,7 +67,7 @@ class Redis:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wait_for(lambda: _listens(self.port), "Redis does not listen")
+        wait_for(lambda: listens(self.port), "Redis does not listen")
 
     def kill(self) -> None:
         self.process.kill()
@@ -191,7 +191,8 @@ def wait_for(done, otherwise: str, seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something listens on a port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0

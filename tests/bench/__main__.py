@@ -1,5 +1,7 @@
 """`python -m tests.bench quick`: what the engine costs, against bare RQ in the same run, on both databases.
 
+`all` measures, after that, each of the benchmarks that stand for themselves, one after the other (see `APART`).
+
 Every figure that has a rival is a ratio of two measurements made one after the other. The run fails when
 a limit was exceeded, or an op was lost or ran twice; it does not fail for being slow.
 """
@@ -14,35 +16,39 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import deployment, report, workloads
+from tests.bench import deployment, front, report, workloads
 from tests.bench.trace import Broken
 
 Workload = Callable[[deployment.Deployment], workloads.Figures]
 
 ROUNDS = 3  # of W2, ours and the rival's by turns
+APART = ["idle", "viewers", "pages --runs 100000", "pages --runs 1000000", "relining", "scale"]  # a module each
 
 
 def main() -> int:
     """Measure each database in a process of its own, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("suite", choices=["quick"])
+    parser.add_argument("suite", choices=["quick", "all"])
     parser.add_argument("--database", choices=report.DATABASES, action="append", help="only this one")
     parser.add_argument("--one", choices=report.DATABASES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         return _measure_and_hand_over(options.one)
+    failed = _quick(options) != 0
+    for name in APART if options.suite == "all" else []:
+        print(f"\n## {name}\n", flush=True)
+        failed |= subprocess.run([sys.executable, "-m", *f"tests.bench.{name}".split()]).returncode != 0
+    return int(failed)
 
+
+def _quick(options: argparse.Namespace) -> int:
     versions = report.versions()
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     results = {}
-    databases = list(options.database or report.DATABASES)
-    if versions["PostgreSQL"] == report.NONE and "postgres" in databases:
-        print("There is no PostgreSQL here: it is left out.")
-        databases.remove("postgres")
-    for database in databases:
+    for database in front.there_is(options.database or report.DATABASES, versions):
         load, began = os.getloadavg(), time.monotonic()
         child = subprocess.run(
-            [sys.executable, "-m", "tests.bench", options.suite, "--one", database], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.bench", "quick", "--one", database], stdout=subprocess.PIPE, text=True
         )
         if child.returncode:
             print(f"{database}: failed", file=sys.stderr)

@@ -20,6 +20,7 @@ from tests.bench import bare, cpu, jobs, trace
 from tests.bench.hosts import HERE, Host
 
 ROOT = Path(__file__).resolve().parents[2]
+SHOP = ("tests.screenshots.shop",)  # modules of jobs that are looked at, and not carried out
 
 
 @dataclass
@@ -84,7 +85,9 @@ class Workers:
 
 
 @contextmanager
-def opened(database: str, addresses: Sequence[str] = ()) -> Iterator[Deployment]:
+def opened(
+    database: str, addresses: Sequence[str] = (), modules: Sequence[str] = (jobs.__name__,)
+) -> Iterator[Deployment]:
     """Start the servers, point Django in this process at them, and migrate. They listen at `addresses` as well."""
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     redis = servers.Redis(append_only=True, addresses=addresses)
@@ -93,7 +96,7 @@ def opened(database: str, addresses: Sequence[str] = ()) -> Iterator[Deployment]
         os.environ.pop("SECRET_KEY", None)
         os.environ.update(
             CONTROLPLANE_DATA=str(folder),
-            CONTROLPLANE_MODULES=jobs.__name__,
+            CONTROLPLANE_MODULES=",".join(modules),
             DATABASE_URL=postgres.url if postgres else f"sqlite:///{folder}/sluice.sqlite3",
             DJANGO_SETTINGS_MODULE="controlplane.settings",
             LOG_LEVEL="WARNING",

@@ -112,11 +112,11 @@ def versions() -> dict[str, str]:
     }
 
 
-def keep(line: dict[str, Any]) -> None:
-    """Append a line of results."""
+def keep(line: dict[str, Any], name: str = "quick") -> None:
+    """Append a line of results to the file of this name."""
     RESULTS.mkdir(exist_ok=True)
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    with (RESULTS / "quick.jsonl").open("a") as file:
+    with (RESULTS / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps({"at": at, **line}) + "\n")
 
 

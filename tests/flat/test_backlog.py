@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from pools.models import Waiter
@@ -72,3 +74,20 @@ def test_an_op_with_a_ticket_is_not_copied(limits):
     op_row = a.admitted_op()
     with pytest.raises(ValueError, match="slots"):
         backlog.copy(op_row.run, op_row.run, 3)
+
+
+def test_copies_in_room_stand_before_what_was_launched_since(limits):
+    a.workers(100)
+    over = launched()
+    a.carry_out_all()
+    a.let_pass(3600)
+    backlog.leave_room(4)
+    last = launched()
+    a.carry_out_all()
+    backlog.copy(over, over, 4, apart=timedelta(minutes=10), in_room=True)
+    runs = list(Run.objects.order_by("id"))
+    assert [runs[0].pk, runs[-1].pk, len(runs)] == [over.pk, last.pk, 6]
+    assert [round((later.queued_at - runs[0].queued_at) / timedelta(minutes=10)) for later in runs[:-1]] == [*range(5)]
+    assert runs[-2].queued_at < runs[-1].queued_at
+    launched()
+    check_engine()
