@@ -1,20 +1,21 @@
 """Why a run or an op waits: every limit that applies, who holds it, who is ahead, and what the wait was spent on.
 
-The comparisons are those of the decision (`pools.reasons`); this adds the names behind the holders.
+The comparisons are those of the decision (`pools.reasons`); this adds the names behind the holders. What would start
+it sooner takes longer to work out, and is asked for apart: `runs.sooner`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 
-from pools import explain, options, waits
+from pools import explain, waits
 from pools import queries as pool_queries
 from pools.audit.books import Finding
-from pools.explain import Waiting
+from pools.explain import Standing, Waiting
 from pools.models import Hold, Waiter
-from pools.options import Asked, Option
-from pools.rules import PRIVATE_KINDS, Gate, name_of
+from pools.rules import PRIVATE_KINDS, Candidate, Gate, name_of
 from pools.waits import Limit
 from runs import queries, states
 from runs.audit import record
@@ -38,7 +39,9 @@ class Why:
     """Why a candidate waits.
 
     `line` is the first gate without room, at which it is `place`-th (1001: beyond 1 000; None: it stands in no
-    line, its own run or its prospects hold it back). `holders` and `ahead` carry the op or run behind each name.
+    line, its own run or its prospects hold it back). `holders` and `ahead` carry the op or run behind each name, of
+    `names`; of those that are `stuck` nobody is alive. `siblings` are all that wait of its run, whose priority is
+    `run_priority`; None and empty: too many wait.
     """
 
     waiting: Waiting
@@ -47,41 +50,31 @@ class Why:
     ahead: Sequence[tuple[Waiter, Named]]
     holders: Mapping[int, Sequence[tuple[Hold, Named]]]
     waited: Sequence[Waited]
-    options: Sequence[Advice] = ()
+    standing: Standing | None = None
+    names: Mapping[str, Op | Run] = field(default_factory=dict)
+    stuck: Mapping[str, Finding] = field(default_factory=dict)
+    run_priority: int | None = None
+    siblings: Sequence[Candidate] = ()
 
     @property
     def place_shown(self) -> str:
         """The place in words: "1st", "1 000+"; empty without one."""
         return "" if self.place is None else ordinal(self.place)
 
-
-@dataclass(frozen=True)
-class Advice:
-    """What would start it sooner; `who` is behind the holder that it names, `finding` says that nobody alive is."""
-
-    option: Option
-    who: Named = None
-    finding: Finding | None = None
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a limit has no room for it: else it starts next, and nothing would start it sooner."""
+        told = self.waiting.explanation
+        return bool(told.blocking or told.taken)
 
     @property
-    def effect(self) -> str:
-        """What comes of it, in words; empty where that can't be known."""
-        effect = self.option.effect
-        if effect is None:
-            return ""
-        ending = self.option.kind == options.END
-        if effect.starts and ending:
-            return "It is next in line for what becomes free"
-        if effect.starts:
-            return "Starts now" + (f", after {effect.before} before it" if effect.before else "")
-        if effect.then is not None and effect.then.id != self.option.gate.id:
-            return f"Then waits for {effect.then.name}"
-        if self.option.kind == options.RESUME:
-            return "Then waits until it has room"
-        if effect.place is None:
-            return ""
-        before, after = effect.place
-        return f"Moves from {ordinal(before)} to {ordinal(after)} in line" if after < before else ""
+    def mark(self) -> str:
+        """Another one when of what is told here something has changed on which depends what would start it sooner."""
+        ahead = [(waiter.holder, waiter.priority) for waiter, _ in self.ahead]
+        held = sorted((gate_id, [hold.holder for hold, _ in holds]) for gate_id, holds in self.holders.items())
+        kin = sorted((one.holder, one.priority) for one in self.siblings)
+        place = (self.waiting.explanation, self.waiting.priority, self.run_priority, self.place)
+        return sha256(repr((place, ahead, held, sorted(self.stuck), kin)).encode()).hexdigest()[:16]
 
 
 def ordinal(place: int) -> str:
@@ -127,10 +120,7 @@ def _why(holder: str, run: Run, siblings: Mapping[str, Waiting]) -> Why | None:
     held = pool_queries.holders_of(gate.id for gate in (*blocking, *taken))
     holds = [hold for at in held.values() for hold in at]
     names = queries.named([*(waiter.holder for waiter in ahead), *(hold.holder for hold in holds)])
-    stuck = {found.subject: found for found in record.stuck_among(holds, names).values()}
     few = len(siblings) <= MOST_SIBLINGS
-    kin = [one.candidate for one in siblings.values()] if few else []
-    asked = Asked(waiting, line, standing, held, list(stuck), run.priority if few else None, kin)
     return Why(
         waiting,
         line,
@@ -138,10 +128,11 @@ def _why(holder: str, run: Run, siblings: Mapping[str, Waiting]) -> Why | None:
         [(waiter, names.get(waiter.holder)) for waiter in ahead],
         {gate_id: [(hold, names.get(hold.holder)) for hold in holds] for gate_id, holds in held.items()},
         _longest_first(waiting.spent.seconds),
-        [
-            Advice(option, names.get(option.holder), stuck.get(option.holder) if option.kind == options.FREE else None)
-            for option in options.sooner(asked)
-        ],
+        standing,
+        names,
+        {found.subject: found for found in record.stuck_among(holds, names).values()},
+        run.priority if few else None,
+        [one.candidate for one in siblings.values()] if few else [],
     )
 
 

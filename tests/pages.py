@@ -16,6 +16,8 @@ EXAMPLES: dict[str, list[str]] = {
     "op": ["/runs/{run}/ops/load_sessions/", "/runs/{failed}/ops/charge_invoices/"],
     "run-logs": ["/runs/{run}/logs/", "/runs/{run}/logs/?level=warning&op=stage_refunds", "/runs/{queued}/logs/"],
     "run-why": ["/runs/{run}/why/", "/runs/{failed}/why/", "/runs/{queued}/why/"],
+    "run-sooner": ["/runs/{run}/sooner/", "/runs/{queued}/sooner/"],
+    "op-sooner": ["/runs/{run}/ops/load_sessions/sooner/"],
     "run-again": ["/runs/{failed}/again/"],
     "queue": ["/queue/"],
     "limits": ["/queue/limits/"],

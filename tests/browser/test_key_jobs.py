@@ -72,6 +72,7 @@ def test_2_why_something_waits_is_read_after_1_click_or_2_keys(hand: Hand) -> No
     hand.click(hand.page.locator("#next a[href^='/runs/']").first)
     expect(hand.page.locator("#why .why").first).to_contain_text("The run queue is full")
     assert hand.clicks == 1
+    comes_after_the_page(hand.page)
     hand.begin("/")
     hand.press("Control+k")
     hand.type("load_partition")
@@ -80,6 +81,18 @@ def test_2_why_something_waits_is_read_after_1_click_or_2_keys(hand: Hand) -> No
     hand.press("Enter")
     expect(hand.page).to_have_url(re.compile("/ops/load_partition"))
     assert hand.keys == 2
+
+
+def comes_after_the_page(page: Page) -> None:
+    """What would start it sooner: it says when it could not be loaded, and is loaded by a click then."""
+    sooner = page.locator("#why .do")
+    expect(sooner).to_contain_text(re.compile(r"limit \d+ → \d+"))
+    page.route("**/sooner/", lambda route: route.abort())
+    page.reload()
+    expect(sooner).to_contain_text("It could not be loaded: the server does not answer.")
+    page.unroute("**/sooner/")
+    sooner.get_by_role("link", name="Try again").click()
+    expect(sooner).to_contain_text(re.compile(r"limit \d+ → \d+"))
 
 
 def test_3_a_job_is_launched_in_3_clicks_or_3_keys(hand: Hand) -> None:

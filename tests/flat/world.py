@@ -98,6 +98,8 @@ def acts() -> dict[str, Callable[[], Act]]:
         "a queued run's page": f"/runs/{queued.uid}/",
         "a run's page": f"/runs/{op_row.run.uid}/",
         "an op's page": f"/runs/{op_row.run.uid}/ops/{op_row.key}/",
+        "what would start a run sooner": f"/runs/{queued.uid}/sooner/",
+        "what would start an op sooner": f"/runs/{op_row.run.uid}/ops/{op_row.key}/sooner/",
     }
     return {
         "a completion that admits the next": _completion,

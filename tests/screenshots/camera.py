@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests import servers
 from tests.deployments import ROOT
@@ -52,6 +52,7 @@ def _take(page: Page, address: str, look: str, target: Path) -> None:
     live = page.locator("#live")
     if live.is_visible():
         page.locator('#live[data-state="live"]').wait_for()
+    expect(page.locator(".told > [role=status]")).to_have_count(0)  # what would start it sooner has come
     page.screenshot(path=target, full_page=True)
     if target.stem in IN_DOCS:
         page.screenshot(path=ROOT / "docs" / "images" / f"{IN_DOCS[target.stem]}.png")

@@ -32,8 +32,8 @@ MOST = {
     "/jobs/copy_table/launch/": 8,
     "/launch/?select=orders&select=report": 7,
     "/pools/database/": 9,  # one of them for the chart
-    "/runs/UID/": 19,
-    "/runs/UID/ops/op_3/": 15,
+    "/runs/UID/": 15,
+    "/runs/UID/ops/op_3/": 11,
     "/audit/": 6,
     "/pools/database/history/": 6,
     "/history/": 6,

@@ -21,7 +21,7 @@ Verb = Callable[[int, int, str], bool]  # op, the attempt that the reader saw, w
 
 @require_safe
 def show(request: HttpRequest, uid: str, key: str) -> HttpResponse:
-    view = _the_op(uid, key)
+    view = the_op(uid, key)
     topic = "" if view.op.state in states.OP_TERMINAL else f"op:{view.op.pk}"
     blocks = screens.blocks_of_op(view)
     return page(request, "runs/op.html", blocks, topic=topic, here="runs", run=view.op.run, op=view.op)
@@ -30,13 +30,13 @@ def show(request: HttpRequest, uid: str, key: str) -> HttpResponse:
 @require_POST
 @operators_only
 def retry(request: HttpRequest, uid: str, key: str) -> HttpResponse:
-    return _step_in(request, _the_op(uid, key).op, transitions.retry_now, "is tried again now.")
+    return _step_in(request, the_op(uid, key).op, transitions.retry_now, "is tried again now.")
 
 
 @require_POST
 @operators_only
 def give_up(request: HttpRequest, uid: str, key: str) -> HttpResponse:
-    return _step_in(request, _the_op(uid, key).op, transitions.give_up, "is not tried again: it has failed.")
+    return _step_in(request, the_op(uid, key).op, transitions.give_up, "is not tried again: it has failed.")
 
 
 def _step_in(request: HttpRequest, op: Op, verb: Verb, text: str) -> HttpResponse:
@@ -70,7 +70,8 @@ def _stands(op: Op) -> str:
             return f"is {op.state}"
 
 
-def _the_op(uid: str, key: str) -> OpView:
+def the_op(uid: str, key: str) -> OpView:
+    """The op under this key of the run with this uid, or the answer that there is none."""
     try:
         view = queries.find_op(uid, key)
     except LookupError as error:

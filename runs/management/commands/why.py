@@ -8,10 +8,11 @@ from django.core.management.base import CommandError, CommandParser
 
 from pools import options
 from pools.reasons import Check, Prospect
-from runs import queries, schema, states, why
+from runs import queries, schema, sooner, states, why
 from runs.management.plain_command import PlainCommand, check_in_json, refusal
 from runs.models import Op, Run
-from runs.why import Advice, Named, Waited, Why
+from runs.sooner import Advice
+from runs.why import Named, Waited, Why
 from runs.words import duration
 
 
@@ -86,7 +87,7 @@ class Command(PlainCommand):
             self.stdout.write(f"ahead of it: {ahead}")
         for entry in reasons.waited:
             self.stdout.write(f"so far it waited {duration(entry.seconds)} for {entry.name}")
-        for advice in reasons.options:
+        for advice in sooner.of(reasons):
             effect = f": {advice.effect[0].lower()}{advice.effect[1:]}" if advice.effect else ""
             self.stdout.write(f"what would start it sooner: {_option(subject, advice)}{effect}")
 
@@ -124,7 +125,7 @@ def _as_dict(subject: Run | Op, reasons: Why | None) -> dict[str, Any]:
                 "starts": advice.option.effect.starts if advice.option.effect else None,
                 "effect": advice.effect,
             }
-            for advice in reasons.options
+            for advice in sooner.of(reasons)
         ],
     }
 
