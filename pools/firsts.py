@@ -17,6 +17,16 @@ def first_of_each(many: str, of: str, first: str) -> str:
     return f"SELECT found.id FROM {many} JOIN {of} found ON found.id IN ({first})"
 
 
+def rows_of_each(many: str, of: str, first: str) -> str:
+    """The same as rows of the table `of`, with all its columns. `first` leaves open which it selects: "SELECT r.{} …".
+
+    PostgreSQL reads no row then but these; by their ids it may read a small table as a whole.
+    """
+    if connection.vendor == "postgresql":
+        return f"SELECT found.* FROM {many} CROSS JOIN LATERAL ({first.format('*')}) AS found"
+    return f"SELECT found.* FROM {many} JOIN {of} found ON found.id IN ({first.format('id')})"
+
+
 def values(kind: str, count: int) -> str:
     """So many parameters of an SQL type as rows, to be `many`; their column is column1 on both databases."""
     return "(VALUES " + ", ".join([f"(CAST(%s AS {kind}))"] * count) + ")"

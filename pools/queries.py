@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.expressions import RawSQL
 from django.db.models.lookups import Exact
 
 from pools import lines, rules
-from pools.firsts import first_of_each, values
+from pools.firsts import rows_of_each, values
 from pools.lines import COUNT_TO
 from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
 from pools.sizing import DELETED, overtaking
@@ -218,9 +217,9 @@ def holders_of(gate_ids: Iterable[int], most: int = 10) -> dict[int, list[Hold]]
     found: dict[int, list[Hold]] = {}
     if not gates:
         return found
-    of_gate = "SELECT h.id FROM pools_hold h WHERE h.gate_id = gates.column1 ORDER BY h.since, h.id LIMIT %s"
-    first = first_of_each(f"{values('bigint', len(gates))} AS gates", "pools_hold", of_gate)
-    for hold in Hold.objects.filter(pk__in=RawSQL(first, [*gates, most])):
+    of_gate = "SELECT h.{} FROM pools_hold h WHERE h.gate_id = gates.column1 ORDER BY h.since, h.id LIMIT %s"
+    first = rows_of_each(f"{values('bigint', len(gates))} AS gates", "pools_hold", of_gate)
+    for hold in Hold.objects.raw(first, [*gates, most]):
         found.setdefault(hold.gate_id, []).append(hold)
     return {gate_id: sorted(holds, key=lambda hold: (hold.since, hold.pk)) for gate_id, holds in found.items()}
 

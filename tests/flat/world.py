@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from pools.models import PoolSettings
-from runs import run_limits, states, why
+from runs import run_limits, sooner, states, why
 from runs.models import Run
 from tests import backlog
 from tests import builders as a
@@ -98,17 +98,22 @@ def acts() -> dict[str, Callable[[], Act]]:
         "a queued run's page": f"/runs/{queued.uid}/",
         "a run's page": f"/runs/{op_row.run.uid}/",
         "an op's page": f"/runs/{op_row.run.uid}/ops/{op_row.key}/",
-        "what would start a run sooner": f"/runs/{queued.uid}/sooner/",
-        "what would start an op sooner": f"/runs/{op_row.run.uid}/ops/{op_row.key}/sooner/",
+        "the page of what would start a run": f"/runs/{queued.uid}/sooner/",
+        "the page of what would start an op": f"/runs/{op_row.run.uid}/ops/{op_row.key}/sooner/",
     }
     return {
         "a completion that admits the next": _completion,
         "a start": _start,
         "a launch": lambda: lambda: a.launched_run(_small(), tags=_tags(1)),
-        "why a run is queued": lambda: lambda: why.of_run(queued),
-        "why an op waits": lambda: lambda: why.of_op(op_row),
+        "why a run is queued, and what would start it": lambda: lambda: sooner.of(_known(why.of_run(queued))),
+        "why an op waits, and what would start it": lambda: lambda: sooner.of(_known(why.of_op(op_row))),
         **{name: partial(_look, reader, address) for name, address in pages.items()},
     }
+
+
+def _known(reasons: why.Why | None) -> why.Why:
+    assert reasons, "it waits"
+    return reasons
 
 
 def _completion() -> Act:

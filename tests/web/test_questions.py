@@ -36,7 +36,7 @@ MOST = {
     "/runs/UID/ops/op_3/": 11,
     "/audit/": 6,
     "/pools/database/history/": 6,
-    "/history/": 6,
+    "/history/": 7,
     "/changes/": 4,
     "/changes/?subject=pool:database&before=2": 4,
     "/changes/CHANGE/": 5,
