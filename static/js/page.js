@@ -199,6 +199,10 @@
   // A form that came back with errors is taken up at the first of them; after the browser has gone to the form.
   addEventListener("load", () => one("[aria-invalid=true]")?.focus());
 
+  // On a phone the navigation is a line that scrolls: begin where the reader is.
+  const here = one(".rail nav [aria-current]");
+  if (here) here.closest("nav").scrollLeft = here.offsetLeft - here.closest("nav").offsetLeft - 8;
+
   setInterval(count, 1000);
   document.addEventListener("visibilitychange", count);
   refresh();

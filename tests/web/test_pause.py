@@ -26,6 +26,7 @@ def test_a_pause_takes_a_reason_and_an_end_and_says_both(operator: Client) -> No
         text = operator.get(where).content.decode()
         assert f'until <time class="tn" datetime="{found.paused_until.isoformat()}"' in text
         assert "maintenance" in text
+        assert "/pools/db/resume/" in text, "one click resumes it"
 
 
 def test_a_time_of_day_comes_before_a_span(operator: Client) -> None:
