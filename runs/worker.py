@@ -24,6 +24,7 @@ from rq.command import parse_payload
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from pools import claims
 from runs import execute, interrupts, processes, tickets
 from runs.parentage import die_with
 from runs.transitions import Attempt, Taker
@@ -90,6 +91,7 @@ class Worker(RQWorker):
         """Runs in the forked process."""
         die_with(self.pid or os.getppid())
         interrupts.install()
+        claims.plan_once()
         super().main_work_horse(job, queue)
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:

@@ -16,7 +16,7 @@ from pools.claims.board import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, number_of, on_change, register
 from pools.claims.known import waited_for
-from pools.claims.lock import AWAY, clock_time, is_full, server_uptime, snapshot
+from pools.claims.lock import AWAY, clock_time, is_full, plan_once, server_uptime, snapshot
 from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
 from pools.claims.scene import IN_LINE, kin, read_scene
@@ -43,6 +43,7 @@ __all__ = [
     "needs_of",
     "number_of",
     "on_change",
+    "plan_once",
     "read_scene",
     "register",
     "renew",

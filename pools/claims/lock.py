@@ -36,6 +36,10 @@ def is_full(error: BaseException) -> bool:
 def admission_lock() -> Iterator[datetime]:
     """Open a transaction under the admission lock; yields the database's time.
 
+    When it is left, what was done is on the disk. PostgreSQL is waited for after the lock is free again: whoever has it
+    next may already build on what we did, and nobody acts on anything before it has waited for the disk itself, which
+    keeps all that was done earlier too. Raises what a lost connection raises when that can't be known.
+
     PostgreSQL gives up waiting for the lock after `lock_timeout`. Nothing has been done by then, so the
     transaction is begun anew, a bounded number of times. On SQLite, BEGIN IMMEDIATE is the lock.
     Raises OperationalError when the lock could not be had.
@@ -50,9 +54,12 @@ def _begin(stack: ExitStack) -> datetime:
         try:
             attempt.enter_context(transaction.atomic(durable=True))
             if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_xact_lock(%s), clock_timestamp()", [ADMISSION_LOCK])
-                    now = cursor.fetchone()[1]
+                now = rows(
+                    "SELECT pg_advisory_xact_lock(%s), set_config('synchronous_commit', 'off', true),"
+                    " clock_timestamp()",
+                    [ADMISSION_LOCK],
+                )[0][2]
+                transaction.on_commit(_wait_for_the_disk)
             else:
                 now = datetime.now(UTC)
         except OperationalError as error:
@@ -64,6 +71,22 @@ def _begin(stack: ExitStack) -> datetime:
             stack.enter_context(attempt)
             return now
     raise AssertionError("unreachable")
+
+
+def _wait_for_the_disk() -> None:
+    """The first thing after the commit: what else waits for the commit (tickets, say) must not outlive it."""
+    rows("SELECT pg_logical_emit_message(true, 'sluice', '')")  # the log up to here is written when this is answered
+
+
+def plan_once() -> None:
+    """Let PostgreSQL plan a statement that is repeated once, and not each time: half of its work for an op is planning.
+
+    For a process that repeats the engine's few statements, before it connects. Not for pages: such a plan does not know
+    the values, and for some of theirs it would be a bad one. What the database's address says goes first.
+    """
+    if connection.vendor == "postgresql":
+        options = connection.settings_dict["OPTIONS"]
+        connection.settings_dict["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 1, **options}
 
 
 @contextmanager

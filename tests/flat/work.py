@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from django.db import connection
+
+from pools import claims
 
 STEP = 10  # SQLite's steps between two calls of ours
 
@@ -12,6 +15,23 @@ STEP = 10  # SQLite's steps between two calls of ours
 def of(act: Callable[[], object]) -> int:
     """What an act costs: steps of SQLite's virtual machine, or rows and entries of indexes that PostgreSQL reads."""
     return (_rows if connection.vendor == "postgresql" else _steps)(act)
+
+
+@contextmanager
+def planned_once() -> Iterator[None]:
+    """As in the process of an op, where PostgreSQL may plan a statement without its values: here it always does."""
+    before = connection.settings_dict["OPTIONS"]
+    connection.close()
+    claims.plan_once()
+    if connection.vendor == "postgresql":
+        options = connection.settings_dict["OPTIONS"]
+        blindly = f"{options['options']} -c plan_cache_mode=force_generic_plan"
+        connection.settings_dict["OPTIONS"] = {**options, "options": blindly}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["OPTIONS"] = before
 
 
 def _steps(act: Callable[[], object]) -> int:

@@ -18,6 +18,7 @@ LAUNCHED = 20  # runs of each kind that are launched; the others are their copie
 OPS = 10  # of a run in progress
 AT_WORK = 5
 TENANTS = 5
+OF_AN_OP = ("a completion that admits the next", "a start")  # what the process of an op does
 
 
 def build(count: int) -> None:
