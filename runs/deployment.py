@@ -16,7 +16,7 @@ from pools import queries as pool_queries
 from pools.explain import Waiting
 from pools.models import Gate
 from pools.queries import COUNT_TO, Picture
-from runs import admission, in_force, lineage, states
+from runs import admission, in_force, lineage, present, states
 from runs.lineage import Failure
 from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.tag_limits import TagLimit
@@ -165,7 +165,7 @@ def queue_limits(at: Now | None = None, gates: Sequence[Gate] | None = None) -> 
 
 def known_tags(most: int = 12) -> list[str]:
     """Tags that runs not yet over carry, for choosing one for a rule."""
-    active = Run.objects.exclude(state__in=states.RUN_TERMINAL).order_by("-id").values_list("tags", flat=True)[:200]
+    active = present.runs(200).order_by("-id").values_list("tags", flat=True)[:200]
     found = {f"{key}={value}" for tags in active for key, value in tags.items()}
     return sorted(found)[:most]
 

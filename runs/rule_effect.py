@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Count, F
+from django.db.models import Count, OuterRef, Subquery
 
-from runs import states
-from runs.models import Run, RunTag
+from runs import present, states
+from runs.models import RunTag
 from runs.tag_limits import TagLimit
 
 COUNT_TO = 10_000  # runs that are not over; with more of them nothing is said
@@ -29,18 +29,15 @@ class RuleEffect:
 
 def of_new(rule: TagLimit) -> RuleEffect | None:
     """What it would do now; None: too many runs are not over to count them here."""
-    active = Run.objects.exclude(state__in=states.RUN_TERMINAL).order_by("id")
-    by_state = dict(
-        Run.objects.filter(pk__in=active.values("pk")[: COUNT_TO + 1])
-        .order_by()
-        .values_list("state")
-        .annotate(count=Count("id"))
-    )
+    active = present.runs(COUNT_TO + 1)
+    by_state = dict(active.order_by().values_list("state").annotate(count=Count("id")))
     if sum(by_state.values()) > COUNT_TO:
         return None
-    tagged = RunTag.objects.filter(key=rule.key, run__in=active.values("pk")[: COUNT_TO + 1])
+    # Asked run by run: by a join SQLite would look through all runs with such a tag.
+    value_of = Subquery(RunTag.objects.filter(run=OuterRef("pk"), key=rule.key).values("value"))
+    tagged = active.annotate(value=value_of).filter(value__isnull=False)
     counts: dict[str, tuple[int, int]] = {}
-    for value, state, count in tagged.order_by().values_list("value", F("run__state")).annotate(count=Count("id")):
+    for value, state, count in tagged.order_by().values_list("value", "state").annotate(count=Count("id")):
         heading = rule.counts({rule.key: value})
         if heading is not None:
             progress, queued = counts.get(heading, (0, 0))

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pools.models import Pool
-from runs import catalog, queries, states
+from runs import catalog, present, queries
 from runs.catalog import Job
 from runs.models import Op, Run
 
 MOST = 6  # of each kind
 LONGEST = 200
-ACTIVE = (states.QUEUED, *states.RUN_IN_PROGRESS)
-AT_WORK = (states.READY, states.ADMITTED, states.RUNNING)
+LOOKED_THROUGH = 5_000  # ops that wait, and so many that are at work; and runs
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def find(text: str) -> Found:
     jobs = [job for name, job in sorted(offered.jobs.items()) if low in name.lower()][:MOST]
     assets = [name for name in sorted(offered.assets) if low in name.lower()][:MOST]
     pools = Pool.objects.filter(name__icontains=text).order_by("name")[:MOST]
-    ops = Op.objects.filter(state__in=AT_WORK, key__icontains=text).select_related("run").order_by("-id")[:MOST]
+    ops = present.ops_at_work(LOOKED_THROUGH).filter(key__icontains=text).select_related("run").order_by("-id")[:MOST]
     return Found(text, "", False, jobs, assets, list(pools), _runs(low, jobs), list(ops))
 
 
@@ -63,4 +62,4 @@ def _runs(text: str, jobs: Sequence[Job]) -> list[Run]:
     found = list(by_uid) if len(text) > 1 and re.fullmatch(r"[0-9a-f]{2,32}", text) else []
     if found or not jobs:
         return found
-    return list(Run.objects.filter(state__in=ACTIVE, job__in=[job.name for job in jobs]).order_by("-id")[:MOST])
+    return list(present.runs(LOOKED_THROUGH).filter(job__in=[job.name for job in jobs]).order_by("-id")[:MOST])

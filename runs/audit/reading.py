@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
 
 from pools.audit.books import Books, GateRow, Says, Wanted
 from pools.models import Gate, Hold, Waiter
-from runs import admission, in_force, plans, states
+from runs import admission, in_force, plans, present, states
 from runs.audit.drift import DueRow, OpRow, RunRow, TicketRow, WorkerRow
 from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.transitions import op_holder, run_holder
@@ -31,7 +31,8 @@ def holders() -> set[str]:
     """Whoever holds slots or should, and whoever waits in a line and by its own state not at the same place."""
     found = set(Hold.objects.values_list("holder", flat=True).distinct())
     found |= {run_holder(pk) for pk in _in_progress().values_list("pk", flat=True)}
-    found |= {op_holder(pk) for pk in Op.objects.filter(state__in=states.OP_WITH_SLOTS).values_list("pk", flat=True)}
+    for state in states.OP_WITH_SLOTS:
+        found |= set(map(op_holder, present.ops_in(state).values_list("pk", flat=True)))
     return found | set(_misplaced())
 
 
@@ -157,10 +158,10 @@ def runs_in_progress() -> list[RunRow]:
 
 def ops_left() -> list[OpRow]:
     """Unfinished ops that have nothing to do in their runs any more."""
-    over = Q(run__state__in=states.RUN_TERMINAL) | (Q(run__state=states.CANCELING) & ~Q(state=states.RUNNING))
-    return [
-        _row(op) for op in Op.objects.filter(over, state__in=states.OP_UNFINISHED).select_related("run").order_by("id")
-    ]
+    # Asked op by op: by a join SQLite would look for the ops of all runs that are over.
+    of = Subquery(Run.objects.filter(pk=OuterRef("run")).values("state"))
+    over = Q(of__in=states.RUN_TERMINAL) | (Q(of=states.CANCELING) & ~Q(state=states.RUNNING))
+    return [_row(op) for op in present.unfinished_ops().alias(of=of).filter(over).select_related("run")]
 
 
 def ops_of_started() -> Iterator[tuple[int, list[OpRow]]]:
@@ -180,9 +181,9 @@ def due(before: datetime) -> list[DueRow]:
     """What was due before a time, or is due at none."""
     found = [
         DueRow(op_holder(op.pk), f"the retry of op {op.key} of run {op.run.short}", op.retry_at)
-        for op in Op.objects.filter(Q(retry_at=None) | Q(retry_at__lt=before), state=states.UP_FOR_RETRY)
+        for op in present.ops_in(states.UP_FOR_RETRY)
+        .filter(Q(retry_at=None) | Q(retry_at__lt=before))
         .select_related("run")
-        .order_by("id")
     ]
     found += [
         DueRow(waiter.holder, f"{waiter.holder}'s end of waiting", waiter.give_up_at)
@@ -202,7 +203,7 @@ def workers(ids: Collection[int] | None = None) -> list[WorkerRow]:
 
 def admitted(before: datetime) -> list[TicketRow]:
     """The tickets of the ops that were admitted before a time."""
-    found = Op.objects.filter(state=states.ADMITTED, admitted_at__lt=before).select_related("run").order_by("id")[:1000]
+    found = present.ops_in(states.ADMITTED).filter(admitted_at__lt=before).select_related("run")[:1000]
     return [TicketRow(op.pk, op.token or 0, op.queue, op.admitted_at, "", _name(op), op.state) for op in found]
 
 

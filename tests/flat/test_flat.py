@@ -17,6 +17,7 @@ from tests.invariants import check_audit
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT, LONG = 1_000, int(os.environ.get("SLUICE_FLAT", "20000"))
+PAST = 300
 AT_MOST = 1.5  # times as much
 
 
@@ -29,8 +30,18 @@ def test_costs_are_the_same_behind_a_long_backlog(engine, static_files):
     assert not grown, f"behind {SHORT} and behind {LONG}: {grown}"
 
 
+def test_looks_cost_the_same_behind_a_long_past(engine, static_files):
+    """While little is going on: what looks for it finds it without reading what is over."""
+    world.build_small(PAST)
+    short = _costs(world.looks())
+    world.go_on(10 * PAST)
+    long = _costs(world.looks())
+    grown = {name: (short[name], cost) for name, cost in long.items() if cost > AT_MOST * short[name]}
+    assert not grown, f"behind {PAST} runs that are over, and behind {11 * PAST}: {grown}"
+
+
 def costs(waiting: int) -> dict[str, int]:
-    """What each act costs the second time, when what a process reads once has been read."""
+    """What each act costs behind so many."""
     world.build(waiting)
     acts = world.acts()
     found = _costs(acts)
@@ -40,6 +51,7 @@ def costs(waiting: int) -> dict[str, int]:
 
 
 def _costs(acts: dict[str, Callable[[], world.Act]]) -> dict[str, int]:
+    """What each act costs the second time, when what a process reads once has been read."""
     for prepare in acts.values():
         prepare()()
     return {name: work.of(prepare()) for name, prepare in acts.items()}

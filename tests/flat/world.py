@@ -9,8 +9,11 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from pools.models import PoolSettings
-from runs import run_limits, sooner, states, why
+from runs import rule_effect, run_limits, sooner, states, why
+from runs.audit import looking
 from runs.models import Run
+from runs.recover import Clock
+from runs.tag_limits import TagLimit
 from tests import backlog
 from tests import builders as a
 
@@ -36,6 +39,29 @@ def build(count: int) -> None:
     run_limits.set_maximum(Run.objects.filter(state=states.STARTED).count(), a.ADA)
     PoolSettings.objects.update(check_at_queue=True)
     _launch_and_copy([_tags(number) for number in range(LAUNCHED)], count)
+    backlog.settle()
+
+
+def build_small(count: int) -> None:
+    """Two ops run, one waits, one is to be tried again, two runs are queued; so many runs are over."""
+    a.pool("database", 2)
+    a.workers(30)
+    _over(count)
+    for _ in range(4):
+        a.launched_run(_small(), tags=_tags(1))
+    _start_admitted()
+    a.fail(a.in_state(states.RUNNING)[0], retry_in=3600)
+    _start_admitted()
+    run_limits.set_maximum(0, a.ADA)
+    for number in range(2):
+        a.launched_run(_small(), tags=_tags(number))
+    backlog.settle()
+
+
+def go_on(count: int) -> None:
+    """So many more runs are over, before and after what goes on."""
+    over = Run.objects.filter(state=states.SUCCESS).earliest("id")
+    backlog.copy(over, over, count)
     backlog.settle()
 
 
@@ -75,12 +101,37 @@ def _start_admitted() -> None:
 Act = Callable[[], object]
 
 
-def acts() -> dict[str, Callable[[], Act]]:
-    """What is done and looked at, by what it is: each is prepared, and returns the act itself."""
+def looks() -> dict[str, Callable[[], Act]]:
+    """What looks for the few that are not over."""
+    reader = _reader()
+    pages = {
+        "the overview": "/",
+        "the queue page": "/queue/",
+        "its limits": "/queue/limits/",
+        "the settings": "/settings/",
+        "a search that finds nothing": "/search/?q=nothing-like-it",
+        "a search for a job": "/search/?q=small",
+    }
+    each_team = TagLimit("team", 1, per_value=True)
+    return {
+        "an audit": lambda: looking.look,
+        "a pass of the clock": lambda: Clock().one_pass,
+        "what a rule would do": lambda: lambda: rule_effect.of_new(each_team),
+        **{name: partial(_look, reader, address) for name, address in pages.items()},
+    }
+
+
+def _reader() -> Client:
     reader = Client()
-    user = User.objects.create_user("ann")
+    user, _ = User.objects.get_or_create(username="ann")
     user.groups.add(Group.objects.get_or_create(name="operators")[0])
     reader.force_login(user)
+    return reader
+
+
+def acts() -> dict[str, Callable[[], Act]]:
+    """What is done and looked at, by what it is: each is prepared, and returns the act itself."""
+    reader = _reader()
     queued = Run.objects.filter(state=states.QUEUED).order_by("id")[LAUNCHED // 2]
     op_row = a.in_state(states.READY)[LAUNCHED]
     following = Run.objects.latest("id").pk

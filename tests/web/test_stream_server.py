@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -35,6 +37,22 @@ def test_under_asgi_the_stream_begins_with_the_screen(engine, definitions) -> No
         return answer.status_code
 
     assert asyncio.run(asyncio.wait_for(until_drawn(), 20)) == 200
+
+
+def test_an_open_stream_keeps_no_connection_to_the_database(engine, definitions) -> None:
+    """PostgreSQL has a hundred of them; so many open pages would be all that it is there for."""
+    user = User.objects.create_user("vic")
+
+    async def is_connected() -> bool:
+        async with ThreadSensitiveContext():  # as a server gives each request
+            client = AsyncClient()
+            await client.aforce_login(user)
+            answer = await client.get("/live/?t=pools")
+            async for _ in answer.streaming_content:
+                break
+            return await sync_to_async(lambda: connection.connection is not None)()
+
+    assert not asyncio.run(asyncio.wait_for(is_connected(), 20))
 
 
 def test_the_hub_ends_when_it_is_canceled_at_whatever_moment(engine) -> None:

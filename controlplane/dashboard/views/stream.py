@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_GET, require_safe
@@ -27,6 +29,8 @@ async def live_stream(request: HttpRequest) -> HttpResponseBase:
         return _refused(503, f"There is no stream: LIVE={settings.LIVE}.")
     if not isinstance(request, ASGIRequest):  # a WSGI server would keep a thread busy for each open page
         return _refused(501, "The live stream needs an ASGI server.")
+    # The one on which the session was read: a request closes it at its end, and this one has none for long.
+    await sync_to_async(connections.close_all)()
     response = StreamingHttpResponse(live.hub().stream(frozenset(_topics(request))), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
