@@ -6,7 +6,7 @@ something else and stands in no line here: the comparison is the one of `rules.G
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.db.models import DateTimeField, F, IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from pools.firsts import first_of_each, marks
-from pools.models import Waiter
+from pools.models import LaneGate, Waiter
 
 COUNT_TO = 1000  # lines are counted exactly up to here, then shown as "1 000+"
 
@@ -53,6 +53,11 @@ def oldest() -> RawSQL:
 def first(gate_key: str, most: int) -> QuerySet[Waiter]:
     """The first in the line of a gate, in order."""
     return Waiter.objects.filter(pk__in=RawSQL(*_first_of_lanes(gate_key, most))).order_by(*_IN_ORDER)[:most]
+
+
+def needs(lane_ids: Iterable[int]) -> list[LaneGate]:
+    """What whoever stands in these lanes needs, each with its lane and its gate."""
+    return list(LaneGate.objects.filter(lane__in=list(lane_ids)).select_related("lane", "gate"))
 
 
 def these_and_first(holders: Sequence[str], gate_key: str) -> QuerySet[Waiter]:

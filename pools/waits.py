@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Subquery
+
 from pools import claims, rules
 from pools.models import Wait, Waiter
+
+LOOK_BACK = 5_000  # waits that are looked through for those for one limit
 
 Limit = tuple[str, str]  # the kind and the label of a gate, or of what else is waited for
 
@@ -63,6 +67,13 @@ def of(holders: Iterable[str]) -> dict[str, list[Waited]]:
     for (holder, _), (until, seconds) in found.items():
         waits.setdefault(holder, []).append(Waited(until, seconds))
     return waits
+
+
+def recent(kind: str, label: str, most: int, since: datetime) -> list[Wait]:
+    """The last waits for a limit that ended since then, newest first: of the last LOOK_BACK for whatever limit."""
+    newest = Wait.objects.order_by("-id").values("id")[:1]
+    among = Wait.objects.filter(id__gt=Subquery(newest) - LOOK_BACK)
+    return list(among.filter(kind=kind, label=label, at__gte=since).order_by("-id")[:most])
 
 
 def last(holder: str, token: int | None = None) -> list[Wait]:

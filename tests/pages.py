@@ -31,6 +31,7 @@ EXAMPLES: dict[str, list[str]] = {
     "launch-assets": ["/launch/?select=customers&select=clicks"],
     "pools": ["/pools/"],
     "pool": ["/pools/warehouse/", "/pools/warehouse/?limit=10", "/pools/embeddings/"],
+    "pool-likely": ["/pools/warehouse/likely/", "/pools/warehouse/likely/?limit=10"],
     "pool-history": ["/pools/warehouse/history/", "/pools/warehouse/history/?range=90d&compare=week"],
     "history": ["/history/", "/history/?range=7d&compare=week&pool=warehouse&pool=stripe_api"],
     "changes": ["/changes/"],

@@ -58,7 +58,7 @@
               hour12: false,
               hour: "2-digit",
               minute: "2-digit",
-              second: "2-digit",
+              second: time.dataset.local === "minute" ? undefined : "2-digit",
               fractionalSecondDigits: time.dataset.local === "exact" ? 3 : undefined,
             });
       say(time, text);

@@ -144,6 +144,7 @@ def acts() -> dict[str, Callable[[], Act]]:
         "a page of those with a tag's value": f"/runs/?tag=tenant%3Dtenant-1&before={following}",
         "the pools page": "/pools/",
         "a pool's page": "/pools/database/",
+        "when those in its line start": "/pools/database/likely/",
         "the queue page": "/queue/",
         "its limits": "/queue/limits/",
         "the jobs page": "/jobs/",

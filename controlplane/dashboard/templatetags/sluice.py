@@ -213,10 +213,10 @@ def until(moment: datetime | None) -> SafeString | str:
 
 @register.simple_tag
 def clock(moment: datetime | None, form: str = "time") -> SafeString | str:
-    """A time of day in UTC, which the page shows in the reader's zone. form: time, exact (milliseconds), day."""
+    """A time of day in UTC, which the page shows in the reader's zone. form: time, minute, exact, day."""
     if moment is None:
         return ""
-    text = moment.strftime("%d %b, %H:%M" if form == "day" else "%H:%M:%S")
+    text = moment.strftime({"day": "%d %b, %H:%M", "minute": "%H:%M"}.get(form, "%H:%M:%S"))
     text += f".{moment.microsecond // 1000:03}" if form == "exact" else ""
     return format_html(
         '<time class="tn" datetime="{}" data-local="{}" title="{} UTC">{}</time>',

@@ -37,7 +37,7 @@ def pool(request: HttpRequest, name: str) -> HttpResponse:
     found = outcome.of_pool(name, limit)
     if found is None:
         raise Http404(str(NoSuchPool(name)))
-    return _effect(request, found, effects.SLOTS)
+    return _effect(request, found, effects.SLOTS, likely_at(name, found))
 
 
 @require_safe
@@ -78,9 +78,17 @@ def new_rule(request: HttpRequest) -> HttpResponse:
     return render(request, "_effect.html", {"said": said})
 
 
-def _effect(request: HttpRequest, found: Outcome | None, noun: Noun) -> HttpResponse:
+def _effect(request: HttpRequest, found: Outcome | None, noun: Noun, likely: str = "") -> HttpResponse:
     drawn = found if noun is effects.SLOTS else None
-    return render(request, "_effect.html", {"said": effects.in_words(found, noun), "outcome": drawn})
+    said = effects.in_words(found, noun)
+    return render(request, "_effect.html", {"said": said, "outcome": drawn, "likely_at": likely})
+
+
+def likely_at(name: str, found: Outcome) -> str:
+    """Where it is told when those in the line of a pool would start with another limit; nothing, if none would."""
+    if not (found.changes and found.in_line and found.to) or found.paused:
+        return ""
+    return f"{reverse('pool-likely', args=[name])}?{urlencode({'limit': found.to})}"
 
 
 def _wrong(request: HttpRequest, text: str) -> HttpResponse:

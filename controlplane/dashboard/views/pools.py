@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from controlplane.dashboard import effects, screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import refused
-from controlplane.dashboard.views.effects import draft
+from controlplane.dashboard.views.effects import draft, likely_at
 from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, page
 from pools import claims, outcome, pauses, queries, sizing
 from pools.limits import InvalidLimit, pool_name, whole
@@ -91,6 +91,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         name=name,
         draft=wanted,
         outcome=found,
+        likely_at=likely_at(name, found) if found else "",
         said=effects.in_words(found, effects.SLOTS) if found else None,
     )
 
