@@ -18,6 +18,7 @@ from pools.forecast import Record, Service
 from pools.models import Gate, Hold, Wait
 from runs import queries, states
 from runs.models import Op, Run
+from runs.why import Why
 
 RECORDED = 100  # holds, beside as many as hold now
 AGE = timedelta(days=7)  # of what is recorded
@@ -70,6 +71,28 @@ class Line:
 
     def _moment(self, seconds: float) -> datetime:
         return self.now + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Start:
+    """When one that waits starts, worked out from so many holds of the limit it waits for."""
+
+    likely: Likely
+    number: int
+    gate: Gate
+
+
+def of_wait(why: Why) -> Start | None:
+    """When a candidate starts. None where that is not known: also where it waits for more than one limit."""
+    told = why.waiting.explanation
+    if why.line is None or why.place is None or len(told.blocking) != 1 or told.taken:
+        return None
+    try:
+        line = of_gate(why.line.key)
+    except NotKnown:
+        return None
+    likely = line.starts([why.place]).get(why.place)
+    return Start(likely, line.number, line.gate) if likely else None
 
 
 def of_pool(name: str) -> Line:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from tests import builders as a
@@ -70,3 +75,36 @@ def test_it_takes_few_queries(viewer: Client, line: None, django_assert_max_num_
     viewer.get(LIKELY, **HTMX)
     with django_assert_max_num_queries(8):
         viewer.get(LIKELY, **HTMX)
+
+
+def test_why_an_op_waits_says_when_it_starts(viewer: Client, line: None) -> None:
+    op = a.in_state("ready")[1]
+    where = f"/runs/{op.run.uid}/ops/load/sooner/"
+    text = viewer.get(where, **HTMX).content.decode()
+    assert "Likely to start" in text
+    assert "From the last 12 that waited for" in text
+    assert "Likely to start" in viewer.get(where).content.decode()
+    out = StringIO()
+    call_command("why", op.run.uid, "load", stdout=out)
+    assert "likely to start at 20" in out.getvalue()
+    out = StringIO()
+    call_command("why", op.run.uid, "load", "--json", stdout=out)
+    assert json.loads(out.getvalue())["likely"]["from"] == 12
+    a.pool("api", 0)
+    launch(1, pool={"db": 1, "api": 1})
+    both = a.in_state("ready")[-1]
+    assert "Likely" not in viewer.get(f"/runs/{both.run.uid}/ops/load/sooner/", **HTMX).content.decode()
+
+
+def test_a_pool_asks_again_when_its_line_has_changed(viewer: Client, line: None) -> None:
+    def mark() -> str:
+        found = re.search(
+            r'data-sooner="/pools/db/likely/" data-mark="(\w+)"', viewer.get("/pools/db/").content.decode()
+        )
+        assert found
+        return found[1]
+
+    before = mark()
+    assert mark() == before
+    launch(1)
+    assert mark() != before

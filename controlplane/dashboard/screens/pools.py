@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
+
 from django.urls import reverse
 
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes_of
 from pools import queries as pool_queries
+from pools.models import Hold, Waiter
+from pools.queries import PoolView
 from runs import queries
 from runs.audit import record
 
@@ -33,6 +38,12 @@ def pool(argument: str) -> list[Block]:
             {"pool": found, "kept_for": names.get(found.kept_for)},
         ),
         Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
-        Block("line", "pools/_line.html", {"pool": found, "waiters": waiters}),
+        Block("line", "pools/_line.html", {"pool": found, "waiters": waiters, "mark": _mark(found, holds, line)}),
         changes_of(reverse("pool", args=[argument]), key, most=8),
     ]
+
+
+def _mark(pool: PoolView, holds: Sequence[Hold], line: Sequence[Waiter]) -> str:
+    """Another one when something has changed on which it depends when those in line start."""
+    known = (pool.limit, pool.waiting, [hold.pk for hold in holds], [waiter.pk for waiter in line])
+    return sha256(repr(known).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from controlplane.dashboard.views.ops import the_op
 from controlplane.dashboard.views.page import by_htmx, page
 from controlplane.dashboard.views.runs import the_run
-from runs import sooner, why
+from runs import estimates, sooner, why
 from runs.models import Op, Run
 from runs.why import Why
 
@@ -32,6 +32,7 @@ def of_op(request: HttpRequest, uid: str, key: str) -> HttpResponse:
 
 def _answer(request: HttpRequest, run: Run, op: Op | None, reasons: Why | None) -> HttpResponse:
     known: dict[str, Any] = {"run": run, "op": op, "why": reasons, "options": sooner.of(reasons) if reasons else []}
+    known["start"] = estimates.of_wait(reasons) if reasons else None
     if by_htmx(request):
         return render(request, "runs/_sooner.html", known)
     return page(request, "runs/sooner.html", here="runs", **known)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, astuple
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from pools import options
 from pools.reasons import Check, Prospect
-from runs import queries, schema, sooner, states, why
+from runs import estimates, queries, schema, sooner, states, why
+from runs.estimates import Start
 from runs.management.plain_command import PlainCommand, check_in_json, refusal
 from runs.models import Op, Run
 from runs.sooner import Advice
@@ -87,6 +89,9 @@ class Command(PlainCommand):
             self.stdout.write(f"ahead of it: {ahead}")
         for entry in reasons.waited:
             self.stdout.write(f"so far it waited {duration(entry.seconds)} for {entry.name}")
+        if start := estimates.of_wait(reasons):
+            early, at, late = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in astuple(start.likely))
+            self.stdout.write(f"likely to start at {at} UTC, nine times of ten between {early} and {late}")
         for advice in sooner.of(reasons):
             effect = f": {advice.effect[0].lower()}{advice.effect[1:]}" if advice.effect else ""
             self.stdout.write(f"what would start it sooner: {_option(subject, advice)}{effect}")
@@ -116,6 +121,7 @@ def _as_dict(subject: Run | Op, reasons: Why | None) -> dict[str, Any]:
             {"who": _who(waiter.holder, named), "priority": waiter.priority, "since": waiter.since}
             for waiter, named in reasons.ahead
         ],
+        "likely": _likely(estimates.of_wait(reasons)),
         "options": [
             {
                 "do": advice.option.kind,
@@ -128,6 +134,10 @@ def _as_dict(subject: Run | Op, reasons: Why | None) -> dict[str, Any]:
             for advice in sooner.of(reasons)
         ],
     }
+
+
+def _likely(start: Start | None) -> dict[str, Any] | None:
+    return {**asdict(start.likely), "from": start.number} if start else None
 
 
 def _option(subject: Run | Op, advice: Advice) -> str:
