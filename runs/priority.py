@@ -6,6 +6,9 @@ from django.db.models import Max, Min
 
 from runs import system_tags, transitions
 from runs.models import Op, Run
+from runs.transitions import Overtaken
+
+__all__ = ["HIGHEST", "InvalidPriority", "Overtaken", "change", "check"]
 
 HIGHEST = system_tags.HIGHEST_PRIORITY
 
@@ -28,10 +31,11 @@ def check(value: object, largest_of_ops: int) -> int:
     return number
 
 
-def change(run: Run, value: object) -> bool:
+def change(run: Run, value: object, seen: int | None = None) -> int | None:
     """Give a run another priority; it and its waiting ops take their new places at once.
 
-    False: the run is over, nothing was changed. Raises InvalidPriority.
+    Returns the one that it had. None: the run is over, nothing was changed. With `seen`, only a run that has this
+    priority is given another. Raises InvalidPriority, Overtaken.
     """
     own = Op.objects.filter(run=run).aggregate(least=Min("priority", default=0), most=Max("priority", default=0))
-    return transitions.set_priority(run.pk, check(value, max(abs(own["least"]), abs(own["most"]))))
+    return transitions.set_priority(run.pk, check(value, max(abs(own["least"]), abs(own["most"]))), seen)

@@ -9,7 +9,7 @@ from runs.transitions import mending
 from runs.transitions.canceling import cancel_run, cancel_runs, stop_overdue
 from runs.transitions.ending import complete, give_back, op_died, op_expired, ops_lost_workers
 from runs.transitions.giving_up import give_up, op_waited_too_long, run_waited_too_long
-from runs.transitions.line import ask_for_start, op_holder, return_admitted, run_holder, set_priority
+from runs.transitions.line import Overtaken, ask_for_start, op_holder, return_admitted, run_holder, set_priority
 from runs.transitions.retrying import retry_due, retry_now
 from runs.transitions.saying import keep_log, note_late
 from runs.transitions.starting import Attempt, Taker, admit_ops, start, start_runs
@@ -39,6 +39,7 @@ __all__ = [  # noqa: RUF022  in life order
     "cancel_run",
     "cancel_runs",
     "stop_overdue",
+    "Overtaken",
     "set_priority",
     "mending",
 ]

@@ -120,20 +120,31 @@ def return_admitted(desk: Desk, queue: str, count: int) -> int:
     return sent_back
 
 
-def set_priority(run_id: int, priority: int) -> bool:
+class Overtaken(Exception):
+    """A run's priority is not the one that was seen any more: somebody made it `now`. Nothing was changed."""
+
+    def __init__(self, now: int) -> None:
+        super().__init__(f"the priority was changed since you looked: it is {now} now.")
+        self.now = now
+
+
+def set_priority(run_id: int, priority: int, seen: int | None = None) -> int | None:
     """Give a run another priority; it and its waiting ops take their new places at once.
 
-    False: the run is over, nothing was changed.
+    Returns the one that it had. None: the run is over, nothing was changed. With `seen`, only a run that has this
+    priority is given another; raises Overtaken.
     """
     with claims.desk() as desk:
         target = Run.objects.filter(pk=run_id).first()
         if target is None or target.over:
-            return False
+            return None
+        before = target.priority if seen is None else seen
         target.tags[system_tags.PRIORITY] = str(priority)
-        Run.objects.filter(pk=run_id).update(priority=priority, tags=target.tags)
+        if not Run.objects.filter(pk=run_id, priority=before).update(priority=priority, tags=target.tags):
+            raise Overtaken(target.priority)
         RunTag.objects.update_or_create(run_id=run_id, key=system_tags.PRIORITY, defaults={"value": str(priority)})
         desk.reprioritize(run_holder(run_id), priority)
         for op_id, own in rows("SELECT id, priority FROM runs_op WHERE run_id = %s AND state = 'ready'", [run_id]):
             desk.reprioritize(op_holder(op_id), priority + own)
         tell(desk, run_id)
-    return True
+    return before

@@ -14,7 +14,7 @@ from pools import claims, sizing
 from pools.claims import Grant
 from pools.models import Hold, Pool, Waiter
 from pools.sizing import Author, Conflict
-from runs import catalog, launch, recover, reexecution, run_limits, states, transitions, workforce
+from runs import catalog, launch, priority, recover, reexecution, run_limits, states, transitions, workforce
 from runs.models import Op, Run, Worker
 from runs.verdict import Verdict
 from tests.builders import (
@@ -341,3 +341,22 @@ def test_a_rule_that_comes_and_goes_while_runs_are_launched_and_canceled():
         transitions.cancel_run(run.pk, "ada")
     assert not Hold.objects.exists()
     assert not Waiter.objects.exists()
+
+
+def test_of_those_who_saw_the_same_priority_one_changes_it():
+    run_limits.set_maximum(0, ADA)
+    run = launched_run()
+    together = threading.Barrier(4)
+
+    def change(to: int) -> int | None:
+        together.wait(PATIENCE)
+        try:
+            assert priority.change(run, to, seen=0) == 0
+        except priority.Overtaken as error:
+            return error.now
+        return None
+
+    told = in_threads(*(partial(change, to) for to in (1, 2, 3, 4)))
+    run.refresh_from_db()
+    assert sorted(told, key=str) == sorted([None, *[run.priority] * 3], key=str)
+    assert run.priority in (1, 2, 3, 4)

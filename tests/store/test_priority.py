@@ -77,7 +77,7 @@ def _is(run, state):
 
 def test_a_queued_run_is_moved_to_the_front():
     first, second = queued_run(), queued_run()
-    assert transitions.set_priority(second.pk, 1)
+    assert transitions.set_priority(second.pk, 1) == 0, "what it was"
     check_engine()
     run_limits.set_maximum(1, ADA)
     assert _is(second, "started")
@@ -141,10 +141,23 @@ def test_a_run_that_is_over_keeps_its_priority():
     workers(1)
     run = launched_run(priority=4)
     carry_out_all()
-    assert not transitions.set_priority(run.pk, 1)
+    assert transitions.set_priority(run.pk, 1) is None
     run.refresh_from_db()
     assert run.priority == 4
-    assert not transitions.set_priority(99999, 1)
+    assert transitions.set_priority(run.pk, 1, seen=3) is None, "what was seen does not matter any more"
+    assert transitions.set_priority(99999, 1) is None
+
+
+def test_a_priority_that_somebody_changed_since_it_was_seen_is_left_alone():
+    run = queued_run(priority=2)
+    transitions.set_priority(run.pk, 5)
+    with pytest.raises(priority.Overtaken) as refused:
+        priority.change(run, 0, seen=2)
+    assert refused.value.now == 5
+    run.refresh_from_db()
+    assert (run.priority, run.tags["dagster/priority"]) == (5, "5")
+    assert RunTag.objects.get(run=run, key="dagster/priority").value == "5"
+    assert priority.change(run, 0, seen=5) == 5
 
 
 # --- what may be a priority -------------------------------------------------------------------------
@@ -155,7 +168,7 @@ HIGHEST = 2**31 - 1
 @pytest.mark.parametrize(("value", "number"), [("7", 7), (-7, -7), (HIGHEST, HIGHEST)])
 def test_a_priority_may_be_written_as_text(value, number):
     run = queued_run()
-    assert priority.change(run, value)
+    assert priority.change(run, value) == 0
     run.refresh_from_db()
     assert run.priority == number
 
@@ -176,4 +189,4 @@ def test_the_sum_with_an_ops_own_priority_counts(own):
     run = queued_run(job(op("a", priority=own)))
     with pytest.raises(priority.InvalidPriority):
         priority.change(run, HIGHEST)
-    assert priority.change(run, HIGHEST - 1)
+    assert priority.change(run, HIGHEST - 1) == 0

@@ -213,7 +213,13 @@ def test_a_priority_is_undone_from_its_toast_unless_it_was_changed_since(operato
     assert 'hx-target="#run-actions"' in undone.content.decode()
     run.refresh_from_db()
     assert run.priority == 0
-    assert operator.post(where, offered, headers=HTMX).status_code == 409
+    refused = operator.post(where, offered, headers=HTMX)
+    assert refused.status_code == 409
+    assert "It is 0 now" in refused.content.decode()
+    unread = operator.post(where, {"priority": "1", "seen": "a few"}, headers=HTMX)
+    assert unread.status_code == 422
+    assert "seen: &#x27;a few&#x27; is not allowed" in unread.content.decode()
+    assert operator.post(where, {"priority": "1", "seen": "9" * 20}).status_code == 422
     run.refresh_from_db()
     assert run.priority == 0
 

@@ -142,22 +142,29 @@ def _ask_again(request: HttpRequest, run: Run, status: int) -> HttpResponse:
 def reprioritize(request: HttpRequest, uid: str) -> HttpResponse:
     """Change the priority; if the reader says which he saw, only if it is still that one."""
     run = the_run(uid)
-    if request.POST.get("seen", str(run.priority)) != str(run.priority):
-        text = f"It is {run.priority} now. Look again at what a higher one would do."
-        return into_dialog(request, "_message.html", 409, title="The priority was changed since you looked.", text=text)
-    before = run.priority
+    told = request.POST.get("seen")
+    seen = None if told is None else whole(told)
+    title = "The priority was not changed."
+    if told is not None and (seen is None or abs(seen) > priority.HIGHEST):
+        text = f"seen: {shown(told)} is not allowed: use the priority that you saw."
+        return into_dialog(request, "_message.html", 422, title=title, text=text)
     try:
-        changed = priority.change(run, request.POST.get("priority", ""))
+        before = priority.change(run, request.POST.get("priority", ""), seen)
     except priority.InvalidPriority as error:
-        return into_dialog(request, "_message.html", 422, title="The priority was not changed.", text=str(error))
+        return into_dialog(request, "_message.html", 422, title=title, text=str(error))
+    except priority.Overtaken as error:
+        title = "The priority was changed since you looked."
+        text = f"It is {error.now} now. Look again at what a higher one would do."
+        return into_dialog(request, "_message.html", 409, title=title, text=text)
     run.refresh_from_db()
-    text = f"Priority of {queries.job_name(run)} {run.short} is {run.priority}." if changed else "The run is over."
+    over = before is None
+    text = "The run is over." if over else f"Priority of {queries.job_name(run)} {run.short} is {run.priority}."
     fragment: tuple[str, dict[str, Any]] = ("runs/_actions.html", {"run": run})
     if by_htmx(request) and "seen" in request.POST:  # asked for elsewhere than by the form that is shown here
         fragment = ("_redrawn.html", {"id": "run-actions", "html": render_to_string(*fragment, request)})
     undo = (reverse("run-priority", args=[run.uid]), {"priority": before, "seen": run.priority})
     where = reverse("run", args=[run.uid])
-    return done(request, text, where, fragment, undo if changed and before != run.priority else None)
+    return done(request, text, where, fragment, None if over or before == run.priority else undo)
 
 
 def the_run(uid: str) -> Run:

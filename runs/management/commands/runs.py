@@ -206,12 +206,11 @@ class Command(PlainCommand):
     def _priority(self, options: dict[str, Any]) -> None:
         run = queries.find(options["uid"])
         try:
-            changed = priority.change(run, options["priority"])
+            before = priority.change(run, options["priority"])
         except priority.InvalidPriority as error:
             raise CommandError(f"priority: {error}") from error
-        if not changed:
+        if before is None:
             raise CommandError(f"run {run.short} is over; its priority does not matter any more.")
-        before = run.priority
         run.refresh_from_db()
         self.stdout.write(f"run {run.uid}: priority {before} -> {run.priority}")
 
