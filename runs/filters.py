@@ -61,8 +61,10 @@ class Filter:
         """Those of these runs; with `before`, those below that id."""
         if self.group in GROUPS:
             found = found.filter(state__in=GROUPS[self.group])
-        if self.job:
-            found = found.filter(job=ASSET_JOB if self.job == "assets" else self.job)
+        if self.is_of_job:
+            found = queries.of_job(found, self.job_name, before)
+        elif self.job:
+            found = found.filter(job=self.job_name)
         if self.tag:
             key, equals, value = self.tag.partition("=")
             tagged: dict[str, Any] = {"runtag__key": key} | ({"runtag__value": value} if equals else {})
@@ -73,7 +75,7 @@ class Filter:
             found = found.filter(pk__lt=before)
         if self.text:
             found = queries.beginning(self.text, found) if self.by_uid else found.filter(_failed_with(self.text))
-        return _launched(found, *self.times())
+        return _launched(found, *self.times(), self.job_name if self.is_of_job else "")
 
     def times(self) -> tuple[datetime | None, datetime | None]:
         """From when and until when they were launched, as of now."""
@@ -91,6 +93,16 @@ class Filter:
         return bool(self.text and self.by_uid) or (
             not self.text and sum(map(bool, (self.group, self.job, self.tag))) < 2
         )
+
+    @property
+    def is_of_job(self) -> bool:
+        """Whether the index of a job's runs answers it."""
+        return bool(self.job and self.is_simple and not self.text)
+
+    @property
+    def job_name(self) -> str:
+        """The job under the name by which its runs carry it."""
+        return ASSET_JOB if self.job == "assets" else self.job
 
     def query(self) -> dict[str, str]:
         """It as `parse` reads it."""
@@ -192,8 +204,8 @@ def find(wanted: Filter, before: int | None = None, most: int = MOST) -> Found:
 def _find_at_once(wanted: Filter, before: int | None, most: int, newest: int) -> Found:
     found = wanted.apply(Run.objects.all(), before)
     # The tag's own column, where there is one: its index is in that order, and SQLite does not see that it is the same.
-    key = "runtag__run" if wanted.tag else "id"
-    page = list(found.order_by(f"-{key}")[: most + 1])
+    order = ["-runtag__run"] if wanted.tag else ["-job", "-id"] if wanted.is_of_job else ["-id"]
+    page = list(found.order_by(*order)[: most + 1])
     following = page[most - 1].pk if len(page) > most else None
     total: int | None = None
     if before is None:
@@ -226,7 +238,9 @@ def rows(ids: list[int]) -> list[Run]:
 def newer(wanted: Filter, after: int, most: int = 99) -> int:
     """How many runs that match were launched after the one with this id; at most one more than `most`."""
     found = Run.objects.filter(pk__gt=after)
-    if not wanted.is_simple:
+    if wanted.is_of_job:
+        found = queries.in_job(found, wanted.job_name, ">", after)
+    elif not wanted.is_simple:
         found = found.filter(pk__lte=after + PART)  # looked at with every change, so not at more and more
     return wanted.apply(found).order_by().values("pk")[: most + 1].count()
 
@@ -235,14 +249,16 @@ def _failed_with(text: str) -> Q:
     return Q(error__icontains=text) | Q(Exists(Op.objects.filter(run=OuterRef("pk"), error__icontains=text)))
 
 
-def _launched(found: QuerySet[Run], since: datetime | None, until: datetime | None) -> QuerySet[Run]:
+def _launched(found: QuerySet[Run], since: datetime | None, until: datetime | None, of_job: str = "") -> QuerySet[Run]:
     """Those launched between two times. Also said in ids, so that whichever index finds them stops there."""
     if since is not None:
         first = Run.objects.filter(queued_at__gte=since - OUT_OF_STEP).order_by("queued_at").values("pk")[:1]
         found = found.filter(queued_at__gte=since, pk__gte=Subquery(first))
+        found = queries.in_job(found, of_job, ">=", first) if of_job else found
     if until is not None:
         last = Run.objects.filter(queued_at__lt=until + OUT_OF_STEP).order_by("-queued_at").values("pk")[:1]
         found = found.filter(queued_at__lt=until, pk__lte=Subquery(last))
+        found = queries.in_job(found, of_job, "<=", last) if of_job else found
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import BooleanField, QuerySet
@@ -17,6 +18,8 @@ from runs import graph, plans, states
 from runs.catalog import ASSET_JOB
 from runs.models import Op, Run
 from runs.transitions import op_holder, run_holder
+
+LAST = 2**63 - 1  # no id is greater
 
 
 class NoSuchRun(LookupError):
@@ -69,11 +72,21 @@ def of_job(found: QuerySet[Run], name: str, before: int | None = None) -> QueryS
 
     By "=", PostgreSQL would read all runs backwards, in search of those of a job that had none for long.
     """
-    before = 2**63 - 1 if before is None else before
     if connection.vendor != "postgresql":
-        return found.filter(job=name, pk__lt=before)
-    place = '("runs_run"."job", "runs_run"."id") < (%s, %s)'
-    return found.filter(RawSQL(place, [name, before], output_field=BooleanField()), job__gte=name)
+        return found.filter(job=name) if before is None else found.filter(job=name, pk__lt=before)
+    return in_job(found, name, "<", LAST if before is None else before).filter(job__gte=name)
+
+
+def in_job(found: QuerySet[Run], name: str, sign: str, bound: int | QuerySet[Run, Any]) -> QuerySet[Run]:
+    """Those of a job's runs that come before or after a place among them, so that PostgreSQL begins or ends there.
+
+    `bound` is an id, or finds one. SQLite needs to be told the id only.
+    """
+    if connection.vendor != "postgresql":
+        return found
+    told, params = ("%s", (bound,)) if isinstance(bound, int) else bound.query.sql_with_params()
+    place = f'("runs_run"."job", "runs_run"."id") {sign} (%s, ({told}))'
+    return found.filter(RawSQL(place, [name, *params], output_field=BooleanField()))
 
 
 def job_histories(names: Iterable[str], most: int = 12) -> dict[str, list[Run]]:
