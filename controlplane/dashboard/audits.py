@@ -17,10 +17,15 @@ NONE: Last = (None, [], [])
 def last() -> Last:
     """The last audit, None before the first; the stuck slots that it found, and what else."""
     newest = record.newest()
-    found = record.findings(newest) if newest else []
+    found = [finding for finding in record.findings(newest) if not record.is_warning(finding)] if newest else []
     names = queries.named([finding.subject for finding in found]) if found else {}
     stuck: Found = [(finding, names.get(finding.subject)) for finding in found if finding.kind == STUCK]
     return newest, stuck, [(finding, names.get(finding.subject)) for finding in found if finding.kind != STUCK]
+
+
+def warnings(audit: Audit | None) -> list[Finding]:
+    """What an audit warns of: no drift."""
+    return [finding for finding in record.findings(audit) if record.is_warning(finding)] if audit else []
 
 
 def held_by_nobody(stuck: Found) -> list[str]:

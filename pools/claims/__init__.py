@@ -21,6 +21,7 @@ from pools.claims.patience import lose_patience
 from pools.claims.reservations import reserve
 from pools.claims.scene import IN_LINE, kin, read_scene
 from pools.claims.store import needs_of, reservation
+from pools.claims.vacuum import OpenTransaction, holding_back
 
 __all__ = [
     "AWAY",
@@ -32,9 +33,11 @@ __all__ = [
     "Grant",
     "HolderKind",
     "KnownLane",
+    "OpenTransaction",
     "clock_time",
     "desk",
     "drain",
+    "holding_back",
     "is_full",
     "kin",
     "kind_and_label",

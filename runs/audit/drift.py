@@ -31,6 +31,10 @@ KINDS = {
     UNENDING: "A worker goes on with an op that is over",
 }
 
+# What is no drift, and no repair sets right: a person may want to do something about it.
+HELD_BACK = "vacuum_held"
+WARNINGS = {HELD_BACK: "An old transaction keeps PostgreSQL from removing dead rows"}
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -78,6 +82,17 @@ class WorkerRow:
     host: str
     pid: int | None
     lease_until: datetime
+
+
+@dataclass(frozen=True)
+class TransactionRow:
+    """A transaction that is open for long. `ends_it`: the statement that ends it."""
+
+    name: str
+    who: str
+    what: str
+    since: datetime
+    ends_it: str
 
 
 @dataclass(frozen=True)
@@ -165,6 +180,14 @@ def gone(workers: Iterable[WorkerRow]) -> Iterator[Finding]:
     for worker in workers:
         text = f"worker {worker.name} counts as alive; there is no process {worker.pid} of it on {worker.host}"
         yield Finding(GONE, f"worker {worker.name}", text, "count it out, and end what it ran", _facts(worker))
+
+
+def held_back(transactions: Iterable[TransactionRow]) -> Iterator[Finding]:
+    """A warning: rows that died since can't be removed. `transactions`: those that have been open for too long."""
+    for row in transactions:
+        text = f"{row.name} of {row.who} has a transaction open since {row.since:%H:%M:%S}, and is {row.what}"
+        facts = {"transaction": row.name, "who": row.who, "state": row.what, "since": row.since.isoformat()}
+        yield Finding(HELD_BACK, row.name, text, f"end it, if nobody needs it: {row.ends_it}", facts)
 
 
 def _facts(worker: WorkerRow) -> dict[str, object]:

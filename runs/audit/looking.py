@@ -24,16 +24,21 @@ from runs.audit.drift import TicketRow
 MOMENT = 2.0  # seconds between two looks, beside the time in which every lease is renewed
 PATIENCE = timedelta(seconds=30)  # for the clock, which does each second what is due
 TICKET_PATIENCE = timedelta(seconds=10)
+OLD = timedelta(minutes=5)  # a transaction that is open for longer; ours are ended after seconds
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look found. `certain` needs no second one. `unseen`: what could not be looked at, and why."""
+    """What one look found. `certain` needs no second one. `unseen`: what could not be looked at, and why.
+
+    `warnings` are no drift: nothing of ours is wrong.
+    """
 
     at: datetime
     certain: tuple[Finding, ...]
     doubtful: tuple[Finding, ...] = ()
     unseen: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -43,7 +48,8 @@ class Look:
         """What is certain, and what a second look found just the same."""
         again = {finding.mark for finding in second.findings}
         doubtful = tuple(finding for finding in self.doubtful if finding.mark in again)
-        return Look(self.at, self.certain, doubtful, tuple(dict.fromkeys((*self.unseen, *second.unseen))))
+        unseen = tuple(dict.fromkeys((*self.unseen, *second.unseen)))
+        return Look(self.at, self.certain, doubtful, unseen, second.warnings)
 
 
 def moment() -> float:
@@ -67,7 +73,7 @@ def look() -> Look:
         certain = inside(books, says)
         doubtful = after_a_while(books, says, now)
     by_redis, unseen = _outside(books, now)
-    return Look(now, tuple(certain), (*doubtful, *by_redis), tuple(unseen))
+    return Look(now, tuple(certain), (*doubtful, *by_redis), tuple(unseen), tuple(drift.held_back(reading.old(OLD))))
 
 
 def read() -> tuple[Books, dict[str, Says]]:

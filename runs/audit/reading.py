@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
 
+from pools import claims
 from pools.audit.books import Books, GateRow, Says, Wanted
 from pools.models import Gate, Hold, Waiter
 from runs import admission, in_force, plans, present, states
-from runs.audit.drift import DueRow, OpRow, RunRow, TicketRow, WorkerRow
+from runs.audit.drift import DueRow, OpRow, RunRow, TicketRow, TransactionRow, WorkerRow
 from runs.models import Op, Run, RunQueue, TagRule, Worker
 from runs.transitions import op_holder, run_holder
 
@@ -205,6 +206,12 @@ def admitted(before: datetime) -> list[TicketRow]:
     """The tickets of the ops that were admitted before a time."""
     found = present.ops_in(states.ADMITTED).filter(admitted_at__lt=before).select_related("run")[:1000]
     return [TicketRow(op.pk, op.token or 0, op.queue, op.admitted_at, "", _name(op), op.state) for op in found]
+
+
+def old(age: timedelta) -> list[TransactionRow]:
+    """The transactions that have kept dead rows from being removed for longer than so."""
+    found = claims.holding_back(age.total_seconds())
+    return [TransactionRow(row.name, row.who, row.what, row.since, row.ends_it) for row in found]
 
 
 def tickets_of(seen: Iterable[TicketRow]) -> list[TicketRow]:

@@ -20,8 +20,9 @@ from runs.audit.looking import Look
 from runs.models import Op, Run
 
 KEPT = 500  # audits
-AREAS = ("gate", "hold", "waiter", "lane", "run", "op", "worker", "ticket", "clock")  # how the kinds begin
-KINDS = {**of_pools.KINDS, **of_runs.KINDS}  # every kind of drift, with what it means
+# How the kinds begin.
+AREAS = ("gate", "hold", "waiter", "lane", "run", "op", "worker", "ticket", "clock", "vacuum")
+KINDS = {**of_pools.KINDS, **of_runs.KINDS, **of_runs.WARNINGS}  # what is looked for, with what it means
 
 
 def audited(author: Author) -> Look:
@@ -50,7 +51,7 @@ def keep(found: Look, seconds: float, author: Author) -> Audit:
         who=author.who[:150],
         door=author.door,
         drift=len(found.findings),
-        findings=[as_dict(finding) for finding in found.findings],
+        findings=[as_dict(finding) for finding in (*found.findings, *found.warnings)],
         unseen=list(found.unseen),
     )
     Audit.objects.filter(pk__lte=made.pk - KEPT).delete()
@@ -64,9 +65,14 @@ def newest() -> Audit | None:
 
 
 def findings(audit: Audit) -> list[Finding]:
-    """What an audit found."""
+    """What an audit found, with its warnings."""
     fields = ("kind", "subject", "text", "remedy", "evidence")
     return [Finding(**{name: entry[name] for name in fields}) for entry in audit.findings]
+
+
+def is_warning(finding: Finding) -> bool:
+    """Whether it is no drift, and no repair sets it right."""
+    return finding.kind in of_runs.WARNINGS
 
 
 def stuck_among(holds: Sequence[Hold], names: Mapping[str, Op | Run]) -> dict[int, Finding]:

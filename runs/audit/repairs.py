@@ -61,6 +61,8 @@ def repair_all(findings: Iterable[Finding], author: Author) -> tuple[list[Repair
 
 def repair(finding: Finding, author: Author) -> Repair:
     """Set one finding right. Raises Gone when it is not found just the same any more, and CannotRepair."""
+    if finding.kind in drift.WARNINGS:
+        raise CannotRepair("it is somebody else's, and no drift")
     if finding.kind in _BY_OTHERS:
         _BY_OTHERS[finding.kind](finding)
         with claims.desk() as desk:

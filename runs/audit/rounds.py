@@ -46,6 +46,8 @@ class Rounds:
         record.keep(found, took, CLOCK)
         for finding in found.findings:
             log.warning("drift: %s: %s", finding.kind, finding.text)
+        for finding in found.warnings:
+            log.warning("%s: %s", finding.kind, finding.text)
         self._due = time.monotonic() + max(EVERY, SHARE * took)
         return True
 

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from pools import claims
 from pools.models import Audit, Gate, Hold, Repair
 from pools.sizing import Author
 from runs import states
-from runs.audit import record
+from runs.audit import drift, record
+from runs.audit.looking import Look
 from tests import builders as a
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -191,3 +193,17 @@ def test_a_holder_with_a_strange_name_breaks_no_page(operator: Client, engine) -
         assert "op:&lt;x&gt;" in response.content.decode()
     operator.post(f"/audit/findings/{mark()}/repair/", **HTMX)
     assert not Hold.objects.exists()
+
+
+def test_a_warning_is_no_drift_and_has_no_button(operator: Client, engine) -> None:
+    """As PostgreSQL has it: see tests/store/test_vacuum.py."""
+    old = drift.TransactionRow("session 4711", "ann, nightly dump", "active", timezone.now(), "SELECT 1")
+    (warning,) = drift.held_back([old])
+    record.keep(Look(timezone.now(), (), warnings=(warning,)), 0.1, CLOCK)
+    text = operator.get("/audit/").content.decode()
+    assert "An old transaction keeps PostgreSQL from removing dead rows" in text
+    assert "session 4711 of ann, nightly dump has a transaction open since" in text
+    assert "End it, if nobody needs it: SELECT 1." in text
+    assert "No drift" in text
+    assert warning.mark not in re.findall(r"/audit/findings/(\w+)/", text)
+    assert operator.get(f"/audit/findings/{warning.mark}/").status_code == 404

@@ -13,6 +13,7 @@ def audit(argument: str = "") -> list[Block]:
         Block("audit-head", "audit/_head.html", {"audit": last, "drift": str(last.drift) if last else ""}),
         Block("stuck", "audit/_stuck.html", {"audit": last, "stuck": stuck}),
         Block("findings", "audit/_findings.html", {"found": others}),
+        Block("warnings", "audit/_warnings.html", {"warnings": audits.warnings(last)}),
         Block("compared", "audit/_compared.html", {"kinds": audits.by_kind(last)}),
         Block("repairs", "audit/_repairs.html", {"repairs": record.repairs()}),
     ]

@@ -64,7 +64,8 @@ def repair(request: HttpRequest, mark: str) -> HttpResponse:
 
 def _find(mark: str) -> Finding | None:
     last = record.newest()
-    return next((found for found in record.findings(last) if found.mark == mark), None) if last else None
+    found = [finding for finding in record.findings(last) if not record.is_warning(finding)] if last else []
+    return next((finding for finding in found if finding.mark == mark), None)
 
 
 def _word(found: Finding) -> str:

@@ -1,6 +1,7 @@
 """`manage.py audit`: compare what the engine has written with itself, and set right what differs.
 
-Exit status 0: nothing differs, or all that did was set right. 1: drift. 2: the audit could not be made.
+Exit status 0: nothing differs, or all that did was set right; warnings don't count. 1: drift. 2: the audit could not
+be made.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Command(PlainCommand):
     def _print(self, found: Look, done: list[Repair], failed: Failed, left: Look) -> None:
         for text in left.unseen:
             self.note(text)
+        for warning in left.warnings:
+            self.stdout.write(printable(f"warning: {warning.kind}: {warning.text}; {warning.remedy}"))
         if not found.findings:
             self.stdout.write("no drift")
             return
@@ -77,12 +80,13 @@ def _as_dict(found: Look, done: list[Repair], failed: Failed, left: Look) -> dic
     return {
         "at": found.at,
         "drift": len(left.findings),
-        "kinds": record.by_kind(left.findings),
+        "kinds": record.by_kind((*left.findings, *left.warnings)),
         "findings": [record.as_dict(finding) for finding in found.findings],
         "repairs": [
             {"at": made.at, "who": made.who, "kind": made.kind, "subject": made.subject, "done": made.done}
             for made in done
         ],
         "not_repaired": [record.as_dict(finding) | {"why": why} for finding, why in failed],
+        "warnings": [record.as_dict(warning) for warning in left.warnings],
         "unseen": list(left.unseen),
     }
