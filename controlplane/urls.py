@@ -90,6 +90,7 @@ urlpatterns = [
     path("workers/", workers.show, name="workers"),
     path("settings/", settings.show, name="settings"),
     path("settings/default-limit/", settings.default_limit, name="default-limit"),
+    path("settings/default-limit/effect/", effects.default_limit, name="default-limit-effect"),
     path("settings/granularity/", settings.granularity, name="default-granularity"),
     path("settings/run-buffer/", settings.run_buffer, name="run-buffer"),
     path("settings/check-at-queue/", settings.check_at_queue, name="check-at-queue"),

@@ -52,6 +52,7 @@ NO_PAGES = {
     "rule-editor": "a fragment",
     "pool-stepper": "a fragment",
     "pool-effect": "what another limit would do, beside its stepper",
+    "default-limit-effect": "the same of the default limit",
     "queue-maximum-effect": "the same of the maximum of runs",
     "rule-effect": "the same of a tag limit",
     "rule-new-effect": "the same of a rule that is being written",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pools.outcome import Outcome
+from pools.outcome import Outcome, Several
 from pools.queries import COUNT_TO, counted
 
 
@@ -19,6 +20,8 @@ class Noun:
     def of(self, number: int) -> str:
         return f"{counted(number)} {self.one if number == 1 else self.many}"
 
+
+MOST_TOLD = 8  # pools of which it is told what happens
 
 SLOTS = Noun("slot", "slots", "in use")
 RUNS = Noun("run", "runs", "in progress")
@@ -38,6 +41,36 @@ def in_words(outcome: Outcome | None, noun: Noun) -> list[str]:
         return [_who_starts(outcome), *_who_waits_on(outcome), *_who_looked_out(outcome)]
     said = [_lowered(outcome, noun)]
     return [*said, *([f"{_line(outcome)} on."] if outcome.in_line else [])]
+
+
+@dataclass(frozen=True)
+class OfDefault:
+    """What another default limit would do: `said` of all, then of each pool at which something happens."""
+
+    said: Sequence[str]
+    pools: Sequence[tuple[str, Sequence[str]]]
+
+
+def of_default(found: Several) -> OfDefault:
+    """What another default limit would do, in words."""
+    if not found.pools:
+        return OfDefault(["Every pool has a limit of its own: it is for those that are named from now on."], [])
+    if not found.pools[0].changes:
+        return OfDefault(["That is the default limit now."], [])
+    number = len(found.pools)
+    many = f"more than {number} pools" if found.cut else "1 pool" if number == 1 else f"{number} pools"
+    told = sorted((one for one in found.pools if _happens(one)), key=lambda one: (-one.over, -one.in_line, one.label))
+    said = [f"It is the limit of {many}, and of those that are named from now on."]
+    if quiet := number - len(told):
+        where = "in none of them" if not told else f"in the other {quiet}" if quiet > 1 else "in the other one"
+        said.append(f"Nobody starts and nobody has too many slots {where}.")
+    if len(told) > MOST_TOLD:
+        said.append(f"The first {MOST_TOLD}:")
+    return OfDefault(said, [(one.label, in_words(one, SLOTS)) for one in told[:MOST_TOLD]])
+
+
+def _happens(outcome: Outcome) -> bool:
+    return bool(outcome.over or outcome.in_line or outcome.runs != 0)
 
 
 def _as_it_is(outcome: Outcome, noun: Noun) -> str:

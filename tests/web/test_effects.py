@@ -139,3 +139,60 @@ def test_a_new_rule_says_whom_it_would_hold_back(operator: Client, engine) -> No
 def test_an_effect_asks_little(operator: Client, line: list[Run], django_assert_max_num_queries) -> None:
     with django_assert_max_num_queries(8):
         operator.get("/pools/db/effect/", {"limit": "5"}, **HTMX)
+
+
+def test_a_row_of_the_table_says_it_in_brief(operator: Client, line: list[Run]) -> None:
+    assert 'hx-get="/pools/db/effect/?brief=yes"' in operator.get("/pools/").content.decode()
+    where = "/pools/db/effect/"
+    assert "1 of the 4 in line starts now. 3 wait on." in said(operator, where, {"limit": "4", "brief": "yes"})
+    assert "<svg" not in operator.get(where, {"limit": "4", "brief": "yes"}, **HTMX).content.decode()
+    assert said(operator, where, {"limit": "3", "brief": "yes"}) == "", "that is its limit"
+
+
+@pytest.fixture
+def on_default(engine) -> None:
+    """The default limit is 1: `busy` has two in line, `quiet` none; `own` has a limit of its own."""
+    a.sizing.set_default_limit(1, a.ADA)
+    a.workers(9)
+    a.pool("own", 1)
+    for pool, number in (("busy", 3), ("quiet", 1), ("own", 2)):
+        for _ in range(number):
+            a.launched_run(a.job(a.op("load", pool=pool)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "effect"),
+    [
+        ("2", "in the other one. busy 1 of the 2 in line starts now. 1 waits on."),
+        ("", "in the other one. busy 2 of the 2 in line start now."),
+        ("0", "busy 1 slot in use now; 1 over the new limit comes back when its holder ends, nothing new starts until"),
+        ("1", "That is the default limit now."),
+    ],
+)
+def test_the_default_limit_says_what_another_would_do_pool_by_pool(operator, on_default, limit, effect) -> None:
+    told = said(operator, "/settings/default-limit/effect/", {"limit": limit})
+    assert effect in told
+    if limit != "1":
+        assert "It is the limit of 2 pools, and of those that are named from now on." in told
+    assert "own" not in told.split("named from now on.")[-1]
+    before = a.in_use("pool:busy")
+    operator.post("/settings/default-limit/", {"limit": limit})
+    assert a.in_use("pool:busy") - before == {"2": 1, "": 2}.get(limit, 0)
+
+
+def test_the_effect_of_a_default_limit_without_a_script(operator: Client, on_default: None) -> None:
+    response = operator.post("/settings/default-limit/", {"limit": "2", "see": "yes"})
+    assert response["Location"] == "/settings/?default=2#default-limit"
+    text = operator.get(response["Location"]).content.decode()
+    assert "1 of the 2 in line starts now." in text
+    assert 'value="2" data-saved="1"' in text
+    where = "/settings/default-limit/effect/"
+    assert operator.get(where, {"limit": "2"})["Location"] == "/settings/?default=2"
+    assert operator.get(where, {"limit": "-1"}, **HTMX).status_code == 422
+    assert operator.get("/settings/?default=many").status_code == 200
+
+
+def test_no_pool_on_the_default_limit(operator: Client, engine) -> None:
+    a.pool("own", 1)
+    told = said(operator, "/settings/default-limit/effect/", {"limit": "2"})
+    assert "Every pool has a limit of its own" in told

@@ -37,7 +37,15 @@ def pool(request: HttpRequest, name: str) -> HttpResponse:
     found = outcome.of_pool(name, limit)
     if found is None:
         raise Http404(str(NoSuchPool(name)))
+    if "brief" in request.GET:
+        return _in_brief(request, found)
     return _effect(request, found, effects.SLOTS, likely_at(name, found))
+
+
+def _in_brief(request: HttpRequest, found: Outcome) -> HttpResponse:
+    """For a row of a table: sentences alone, and nothing where nothing is edited."""
+    said = effects.in_words(found, effects.SLOTS) if found.changes else []
+    return render(request, "_effect.html", {"said": said})
 
 
 @require_safe
@@ -51,6 +59,25 @@ def maximum(request: HttpRequest) -> HttpResponse:
     except InvalidMaximum as error:
         return _wrong(request, str(error))
     return _effect(request, outcome.of_key(admission.RUNS, limit), effects.RUNS)
+
+
+@require_safe
+def default_limit(request: HttpRequest) -> HttpResponse:
+    """What another default limit would do, pool by pool."""
+    wanted = request.GET.get("limit", "").strip()
+    if not by_htmx(request):
+        return _to(reverse("settings"), default=wanted)
+    try:
+        found = of_default(wanted)
+    except InvalidLimit as error:
+        return _wrong(request, str(error))
+    return render(request, "pools/_default_effect.html", {"default_effect": found})
+
+
+def of_default(wanted: str) -> effects.OfDefault:
+    """What a default limit would do, in words; empty: no limit. Raises InvalidLimit."""
+    limit = pool_limit(wanted, "default_limit") if wanted else None
+    return effects.of_default(outcome.of_default(limit))
 
 
 @require_safe

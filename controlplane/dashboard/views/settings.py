@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -11,6 +14,7 @@ from controlplane.dashboard.forms import RuleForm
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views import queue
 from controlplane.dashboard.views.editing import Verb, in_words, refused
+from controlplane.dashboard.views.effects import of_default
 from controlplane.dashboard.views.page import done, page
 from pools import queries as pool_queries
 from pools import sizing
@@ -40,9 +44,21 @@ def _settings(request: HttpRequest, form: RuleForm, status: int = 200) -> HttpRe
         form=form,
         add_rule_at=reverse("settings-rules"),
         known_tags=deployment.known_tags(),
+        **_proposed(request),
     )
     response.status_code = status
     return response
+
+
+def _proposed(request: HttpRequest) -> dict[str, object]:
+    """The default limit that an address proposes, with its effect; nothing if it proposes none that may be."""
+    if "default" not in request.GET:
+        return {}
+    wanted = request.GET["default"].strip()
+    try:
+        return {"default_draft": wanted, "default_effect": of_default(wanted)}
+    except InvalidLimit:
+        return {}
 
 
 @require_POST
@@ -57,6 +73,8 @@ def add_rule(request: HttpRequest) -> HttpResponse:
 def default_limit(request: HttpRequest) -> HttpResponse:
     """The limit of pools that have none of their own; empty: unlimited."""
     wanted = request.POST.get("limit", "").strip()
+    if "see" in request.POST:
+        return redirect(f"{reverse('settings')}?{urlencode({'default': wanted})}#default-limit")
 
     def verb(who: Author, version: int | None) -> object:
         return sizing.set_default_limit(wanted or None, who, version)
