@@ -203,12 +203,13 @@ class Desk(Known):
             self.note([gate_id])
 
     def count_in(self, gate_id: int, holders: Sequence[str]) -> None:
-        """Count holders that are in already, a slot each, at a gate that is new and has no limit yet."""
+        """Count holders that are in already, a slot each and with their places in line, at a new gate without a limit."""
         gate = self.gate(gate_id)
         if gate.limit is not None:
             raise ValueError(f"{gate.key} has a limit already: nobody is counted past it")
         gate.in_use += len(holders)
-        self._holds += [NewHold(gate_id, holder, 1, 0, self.now, None) for holder in holders]
+        places = store.places_of(holders) | {hold.holder: (hold.priority, hold.asked_at) for hold in self._holds}
+        self._holds += [NewHold(gate_id, each, 1, 0, self.now, None, *places.get(each, (0, None))) for each in holders]
         self.note([gate_id])
 
     def close_gates(self, family: str) -> None:

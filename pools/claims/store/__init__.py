@@ -31,6 +31,7 @@ from pools.claims.store.holds import (
     holds_at,
     lock_holds,
     note_waits,
+    places_of,
     renew,
     take,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "note_waits",
     "out_of_patience",
     "park",
+    "places_of",
     "queue_settings",
     "recount",
     "renew",

@@ -90,6 +90,16 @@ def holds_at(gate_ids: Sequence[int]) -> list[tuple[int, str, int, datetime | No
     return [(gate_id, holder, priority, moment(asked) if asked else None) for gate_id, holder, priority, asked in found]
 
 
+def places_of(holders: Sequence[str]) -> dict[str, tuple[int, datetime]]:
+    """The place in line, priority and since when it had waited, of each holder that stood in one."""
+    found = rows(
+        "SELECT DISTINCT holder, priority, asked_at FROM pools_hold WHERE asked_at IS NOT NULL"
+        f" AND holder IN ({marks(holders)})",
+        list(holders),
+    )
+    return {holder: (priority, moment(asked)) for holder, priority, asked in found}
+
+
 def give_back(holder: str, token: int, lapsed_at: datetime | None = None) -> list[tuple[int, int]]:
     """Delete a holder's holds under a token, only lapsed ones if a time is given; returns (gate, slots) each."""
     lapsed = " AND lease_until < %s" if lapsed_at else ""
