@@ -84,8 +84,10 @@ class Engine:
         assert transitions.op_died(op.pk, op.token or 0, "its process died")
 
     def loses_its_lease(self, name: str) -> None:
-        builders.lapse(self.op(name))
-        assert recover.expire_leases() == 1
+        op = self.op(name)
+        builders.lapse(op)
+        grant = claims.Grant(transitions.op_holder(op.pk), op.token or 0)
+        assert recover.expire_leases([grant]) == 1  # of no others, whose leases run out on a busy machine
 
     def retries_are_due(self) -> None:
         for op in Op.objects.filter(state=states.UP_FOR_RETRY):
@@ -149,13 +151,16 @@ class Engine:
             workforce.dismiss(alive[count:])
 
     def time_passes(self, seconds: int) -> None:
-        """All that has happened was so much earlier; the clock looks who was overtaken for too long."""
-        earlier = timedelta(seconds=seconds)
+        """All that has happened was so much earlier; the clock looks who was overtaken for too long.
+
+        Hours for seconds: a story that a busy machine takes a minute to play is told the same.
+        """
+        earlier = timedelta(hours=seconds)
         Hold.objects.update(asked_at=F("asked_at") - earlier)
         Waiter.objects.update(since=F("since") - earlier)
         Op.objects.exclude(ready_at=None).update(ready_at=F("ready_at") - earlier)
         Run.objects.update(queued_at=F("queued_at") - earlier)
-        claims.reserve(RESERVE_AFTER)
+        claims.reserve(RESERVE_AFTER * 3600)
 
     # --- two people at once ---------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class Advised(Engine):
     """The engine under the same events; now and then somebody takes the advice that one who waits is given."""
 
     @precondition(lambda self: self.model.waiting)
-    @rule(pick=st.integers(0, 1000), which=st.integers(0, 10))
+    @rule(pick=st.integers(0, 99), which=st.integers(0, 10))
     def take_advice(self, pick, which) -> None:
         holder = sorted(self.model.waiting)[pick % len(self.model.waiting)]
         asked = self._asked(holder)
