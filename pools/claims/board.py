@@ -203,7 +203,7 @@ class Desk(Known):
             self.note([gate_id])
 
     def count_in(self, gate_id: int, holders: Sequence[str]) -> None:
-        """Count holders that are in already, a slot each and with their places in line, at a new gate without a limit."""
+        """Count holders that are in already, a slot each, with their places in line, at a new gate without a limit."""
         gate = self.gate(gate_id)
         if gate.limit is not None:
             raise ValueError(f"{gate.key} has a limit already: nobody is counted past it")

@@ -55,7 +55,7 @@ class Engine:
         assert transitions.cancel_run(self.runs[name], "ada")
 
     def priority(self, name: str, priority: int) -> None:
-        assert transitions.set_priority(self.runs[name], priority)
+        assert transitions.set_priority(self.runs[name], priority) is not None
 
     # --- ops ------------------------------------------------------------------------------------------
 
