@@ -72,6 +72,28 @@
     }
   };
 
+  // Times are typed in the reader's zone, and sent in UTC, in which they are typed without a script.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zones = () => {
+    for (const name of all("[data-zone]")) say(name, zone);
+    for (const field of all("input[data-utc=''][type=datetime-local]")) {
+      field.dataset.utc = "here";
+      const moment = new Date(`${field.value}Z`);
+      if (!isNaN(moment)) field.value = new Date(moment - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+      field.defaultValue = field.value;
+    }
+  };
+  const inUtc = ({ type, value }) => {
+    if (type !== "time") return new Date(value).toISOString().slice(0, 16);
+    const next = new Date();
+    next.setHours(...value.split(":"), 0, 0);
+    if (next < Date.now()) next.setDate(next.getDate() + 1);
+    return next.toISOString().slice(11, 16);
+  };
+  document.addEventListener("formdata", ({ target, formData }) => {
+    for (const field of all("input[data-utc]", target)) if (field.value) formData.set(field.name, inUtc(field));
+  });
+
   // A stepper, or a choice, holds a draft; nothing is sent until Save. A draft is never overwritten by what comes live.
   const stepper = (input) => {
     const step = input.closest(".step");
@@ -153,6 +175,7 @@
 
   const refresh = () => {
     localise();
+    zones();
     count();
     drafts();
     follow();

@@ -46,7 +46,9 @@ class Hand:
 
 @pytest.fixture
 def hand(browser: Browser, known: StorageState, still: Still) -> Iterator[Hand]:
-    context = browser.new_context(storage_state=known, viewport={"width": 1280, "height": 900})
+    context = browser.new_context(
+        storage_state=known, viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo"
+    )
     yield Hand(context.new_page(), still)
     context.close()
 
@@ -116,8 +118,10 @@ def test_3_a_job_is_launched_in_3_clicks_or_3_keys(hand: Hand) -> None:
 def test_7_a_pool_is_paused_in_2_clicks_or_2_keys(hand: Hand) -> None:
     hand.begin("/pools/dbt/")
     hand.click(hand.page.locator("#pool-actions summary", has_text="Pause"))
+    hand.page.get_by_label("or at (Asia/Tokyo)").fill("09:30")
     hand.click(hand.page.get_by_role("button", name="Pause dbt"))
     expect(hand.page.locator("#pool-head")).to_contain_text("Paused by admin")
+    expect(hand.page.locator("#pool-head")).to_contain_text(", 09:30")
     assert hand.clicks == 2
     hand.begin("/pools/s3_ingest/")
     hand.press("p", "Enter")
