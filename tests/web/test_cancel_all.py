@@ -108,7 +108,9 @@ def test_a_state_that_there_is_not_is_no_filter(operator: Client, many: None) ->
     ("/runs/", True), ("/runs/?state=queued", True), ("/runs/?state=progress", True), ("/runs/?state=success", False),
     ("/runs/?state=failure", False), ("/queue/", True),
 ])  # fmt: skip
-def test_it_is_offered_where_there_may_be_something_to_cancel(operator: Client, where: str, offered: bool) -> None:
+def test_it_is_offered_where_there_may_be_something_to_cancel(
+    operator: Client, many: None, where: str, offered: bool
+) -> None:
     assert (WHERE in operator.get(where).content.decode()) is offered
 
 
