@@ -19,6 +19,7 @@ from pools.claims import store
 from pools.claims.account import PROSPECTS, Account, Book, KnownCandidate, KnownLane, kind_and_label
 from pools.claims.kinds import Ask, Grant, HolderKind, kind_of, tell
 from pools.claims.known import Known, gates_of, waited_for
+from pools.claims.lock import together
 from pools.claims.store import NewHold
 from pools.rules import PRIVATE_KINDS, Gate, Needs, Place
 
@@ -373,15 +374,17 @@ class Desk(Known):
     def close(self) -> None:
         """Admit whoever fits, write everything, tell the holders."""
         rules.settle(self)
-        self._write_waiters()
-        self._write_gates()
-        if self._holds:
-            store.take(self._holds)
-        waits = self._book.waits(self.load_gates, self._gates.get)
-        if waits:
-            store.note_waits(waits, self.now)
-        self._write_lanes()
-        store.mark_dirty(sorted(self._left), [gate_id for gate_id in self._overflowed if not self.gate(gate_id).full])
+        with together():
+            self._write_waiters()
+            self._write_gates()
+            if self._holds:
+                store.take(self._holds)
+            waits = self._book.waits(self.load_gates, self._gates.get)
+            if waits:
+                store.note_waits(waits, self.now)
+            self._write_lanes()
+            overflowed = [gate_id for gate_id in self._overflowed if not self.gate(gate_id).full]
+            store.mark_dirty(sorted(self._left), overflowed)
         by_kind: dict[HolderKind, list[Grant]] = {}
         for grant in self._grants:
             by_kind.setdefault(kind_of(grant.holder), []).append(grant)

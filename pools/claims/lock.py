@@ -54,11 +54,14 @@ def _begin(stack: ExitStack) -> datetime:
         try:
             attempt.enter_context(transaction.atomic(durable=True))
             if connection.vendor == "postgresql":
-                now = rows(
-                    "SELECT pg_advisory_xact_lock(%s), set_config('synchronous_commit', 'off', true),"
-                    " clock_timestamp()",
-                    [ADMISSION_LOCK],
-                )[0][2]
+                with connection.cursor() as cursor:
+                    with together():  # with BEGIN
+                        cursor.execute(
+                            "SELECT pg_advisory_xact_lock(%s), set_config('synchronous_commit', 'off', true),"
+                            " clock_timestamp()",
+                            [ADMISSION_LOCK],
+                        )
+                    now = cursor.fetchone()[2]
                 transaction.on_commit(_wait_for_the_disk)
             else:
                 now = datetime.now(UTC)
@@ -76,6 +79,16 @@ def _begin(stack: ExitStack) -> datetime:
 def _wait_for_the_disk() -> None:
     """The first thing after the commit: what else waits for the commit (tickets, say) must not outlive it."""
     rows("SELECT pg_logical_emit_message(true, 'sluice', '')")  # the log up to here is written when this is answered
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Send the statements inside to PostgreSQL in one trip. How many rows they changed is not known inside."""
+    if connection.vendor == "postgresql":
+        with connection.wrap_database_errors, connection.connection.pipeline():
+            yield
+    else:
+        yield
 
 
 def plan_once() -> None:
