@@ -1,6 +1,6 @@
 """The jobs that people come for, in the clicks and keys that they may take; what is typed in fields is not counted.
 
-A retry from failure and the release of a stuck slot are one click each: see test_execute_again and test_stuck_slot.
+docs/reference/pages.md has them in a table. The last story does without scripts what the newest pages are for.
 """
 
 from __future__ import annotations
@@ -115,6 +115,27 @@ def test_3_a_job_is_launched_in_3_clicks_or_3_keys(hand: Hand) -> None:
     assert hand.keys == 3
 
 
+def test_5_a_failed_run_is_retried_in_1_click_or_1_key_on_its_page(hand: Hand) -> None:
+    row = hand.page.locator("#needs-a-person li", has_text="nightly_billing failed").first
+    hand.click(row.get_by_role("link", name="Retry from failure"))
+    hand.told(re.compile("executes [0-9a-f]{8} again."))
+    assert hand.clicks == 1
+    hand.begin("/runs/?state=failure")
+    hand.page.locator("#runs tbody a.nm").last.click()
+    hand.page.wait_for_url("**/runs/*/")
+    hand.press("R")
+    hand.told(re.compile("executes [0-9a-f]{8} again."))
+    assert hand.keys == 1
+
+
+def test_6_a_stuck_slot_is_freed_in_1_click(hand: Hand) -> None:
+    row = hand.page.locator("#needs-a-person li", has_text="held by nobody alive")
+    expect(row).to_contain_text("charge_invoices of run", use_inner_text=True)  # the evidence, beside the button
+    hand.click(row.get_by_role("link", name="Release"))
+    hand.told("Released: op:")
+    assert hand.clicks == 1
+
+
 def test_7_a_pool_is_paused_in_2_clicks_or_2_keys(hand: Hand) -> None:
     hand.begin("/pools/dbt/")
     hand.click(hand.page.locator("#pool-actions summary", has_text="Pause"))
@@ -165,3 +186,50 @@ def test_4_a_bunch_of_runs_is_canceled_in_4_clicks(hand: Hand) -> None:
     hand.click(hand.page.get_by_role("dialog").get_by_role("button", name=re.compile(r"Cancel \d+ runs")))
     hand.told("are canceled")
     assert hand.clicks == 4
+
+
+def test_the_newest_pages_do_their_jobs_without_scripts(browser: Browser, known: StorageState, still: Still) -> None:
+    context = browser.new_context(storage_state=known, java_script_enabled=False)
+    page = context.new_page()
+    said = page.locator(".said")
+
+    # A launch with params of params, kept as a preset.
+    page.goto(f"{still.url}/jobs/daily_marts/launch/")
+    page.get_by_label("lookback_days").fill("5")
+    page.get_by_label("to required").fill("finance")
+    page.get_by_label("New preset").fill("month end")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("lookback_days")).to_have_value("5")
+    page.get_by_role("link", name="month end").click()
+    expect(page.get_by_label("to required")).to_have_value("finance")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    expect(said).to_contain_text("is launched")
+
+    # What would start it sooner leads to where that is done.
+    page.get_by_role("link", name="What would start it sooner").first.click()
+    page.get_by_role("link", name="Raise the priority").click()
+    page.locator("#run-actions").get_by_role("spinbutton").fill("9")
+    page.locator("#run-actions").get_by_role("button", name="Save").click()
+    expect(said).to_contain_text("9")
+
+    # A pause with a reason and an end, in UTC.
+    page.goto(f"{still.url}/pools/gpu_a10/")
+    page.get_by_text("Pause", exact=True).click()
+    page.get_by_label("Reason, shown to all who wait").fill("new drivers")
+    page.get_by_label("or at (UTC)").fill("23:59")
+    page.get_by_role("button", name="Pause gpu_a10").click()
+    expect(page.locator("#pool-head")).to_contain_text(re.compile(", 23:59: new drivers"))
+
+    # A filter, kept as a view; all that match are canceled after a look at how many.
+    page.goto(f"{still.url}/runs/")
+    page.get_by_label("Tag").fill("team=ops")
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("link", name="Save this view").click()
+    page.get_by_label("Name of this view").fill("ours")
+    page.get_by_role("button", name="Save view").click()
+    page.get_by_role("link", name="ours").click()
+    page.get_by_role("link", name="Cancel all that match").click()
+    expect(page.locator("main")).to_contain_text("what runs is interrupted")
+    page.get_by_role("button", name=re.compile(r"Cancel \d+ runs")).click()
+    expect(said).to_contain_text(re.compile("runs? (is|are) canceled in 10 s"))
+    context.close()
