@@ -2,8 +2,9 @@
 
 A browser asks for `/live/?t=<topic>&t=…` and gets, as server-sent events, the blocks of those screens
 that look different since they were last drawn: JSON objects of HTML by block id. Drawing happens in a
-thread, at most twice a second for each screen; the stream itself never touches the database. A client that
-does not keep up is let go: it comes back and gets everything. One that hears nothing for longer than the
+thread, at most twice a second for each screen; the stream itself never touches the database. What is drawn
+within a moment is sent together, the same bytes to all who watch the same screens. A client that does not
+keep up is let go: it comes back and gets everything. One that hears nothing for longer than the
 heartbeat knows that the stream is dead.
 """
 
@@ -13,7 +14,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis.asyncio
@@ -28,6 +29,7 @@ from runs.tickets import CHANGES
 log = logging.getLogger(__name__)
 
 PAUSE = 0.5  # seconds between two drawings of the same screen
+TOGETHER = 0.1  # seconds of drawing after which what was drawn is sent
 RESTLESS = 5.0  # seconds between two drawings of a screen that shows what nobody tells of
 HEARTBEAT = 15.0
 LONGEST_STREAM = 15 * 60.0  # then the browser comes back, and its session is checked again
@@ -40,7 +42,7 @@ class Client:
     """A browser's stream."""
 
     topics: frozenset[str]
-    frames: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(QUEUE))
+    frames: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(QUEUE))
     lost: bool = False
 
 
@@ -54,23 +56,25 @@ class Hub:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def stream(self, topics: frozenset[str]) -> AsyncIterator[str]:
+    async def stream(self, topics: frozenset[str]) -> AsyncIterator[bytes]:
         """Events for one browser, the whole of its screens first."""
         client = Client(topics)
         self._clients.add(client)
         self._run()
         try:
-            yield "retry: 1000\n\n"
+            yield b"retry: 1000\n\n"
             for topic in sorted(topics):
                 if topic not in self._drawn:
-                    self._drawn[topic] = await _draw(topic)
+                    self._drawn |= await _draw([topic])
                 yield _frame(self._drawn[topic])
             ends_at = time.monotonic() + LONGEST_STREAM
             while not client.lost and time.monotonic() < ends_at:
                 try:
-                    yield await asyncio.wait_for(client.frames.get(), HEARTBEAT)
+                    async with asyncio.timeout(HEARTBEAT):  # a task less for each frame than by `wait_for`
+                        frame = await client.frames.get()
                 except TimeoutError:
-                    yield "event: beat\ndata: .\n\n"
+                    frame = b"event: beat\ndata: .\n\n"
+                yield frame
         finally:
             self._clients.discard(client)
             for topic in topics - {topic for other in self._clients for topic in other.topics}:
@@ -126,20 +130,27 @@ class Hub:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            dirty, self._dirty = self._dirty, set()
-            for topic in sorted(dirty):
-                watching = [client for client in self._clients if topic in client.topics]
-                if not watching:
-                    continue
-                blocks = await _draw(topic)
-                before = self._drawn.get(topic, {})
-                self._drawn[topic] = blocks
-                different = _different(blocks, before)
-                if different:
-                    frame = _frame(different)
-                    for client in watching:
-                        _send(client, frame)
+            dirty, self._dirty = sorted(self._dirty & self._watched()), set()
+            while dirty:
+                drawn = await _draw(dirty)
+                dirty = [topic for topic in dirty if topic not in drawn]
+                self._send(drawn)
             await asyncio.sleep(PAUSE)
+
+    def _send(self, drawn: Mapping[str, dict[str, str]]) -> None:
+        """Send what looks different of these screens, all of it to a client at once."""
+        frames: dict[str, bytes] = {}
+        for topic in drawn.keys() & self._watched():
+            if different := _different(drawn[topic], self._drawn.get(topic, {})):
+                frames[topic] = _frame(different)
+            self._drawn[topic] = drawn[topic]
+        together: dict[frozenset[str], bytes] = {}
+        for client in self._clients:
+            topics = client.topics.intersection(frames)
+            if topics not in together:
+                together[topics] = b"".join(frames[topic] for topic in sorted(topics))
+            if topics:
+                _put(client, together[topics])
 
 
 def _end_if_canceled() -> None:
@@ -149,20 +160,27 @@ def _end_if_canceled() -> None:
         raise asyncio.CancelledError
 
 
-def _send(client: Client, frame: str) -> None:
+def _put(client: Client, frame: bytes) -> None:
     try:
         client.frames.put_nowait(frame)
     except asyncio.QueueFull:
         client.lost = True
 
 
-async def _draw(topic: str) -> dict[str, str]:
-    return await sync_to_async(_draw_in_thread, thread_sensitive=False)(topic)
+async def _draw(topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The blocks of the first of these screens, as many as are drawn within a moment."""
+    return await sync_to_async(_draw_in_thread, thread_sensitive=False)(topics)
 
 
-def _draw_in_thread(topic: str) -> dict[str, str]:
+def _draw_in_thread(topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    drawn: dict[str, dict[str, str]] = {}
+    until = time.monotonic() + TOGETHER
     try:
-        return drawing.draw(topic)
+        for topic in topics:
+            drawn[topic] = drawing.draw(topic)
+            if time.monotonic() > until:
+                break
+        return drawn
     finally:
         connections.close_all()
 
@@ -176,9 +194,9 @@ def _different(blocks: dict[str, str], before: dict[str, str]) -> dict[str, str]
     }
 
 
-def _frame(blocks: dict[str, str]) -> str:
+def _frame(blocks: dict[str, str]) -> bytes:
     """Blocks as one event."""
-    return f"data: {json.dumps(blocks, ensure_ascii=False)}\n\n"
+    return f"data: {json.dumps(blocks, ensure_ascii=False)}\n\n".encode()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

@@ -82,14 +82,14 @@ def test_heartbeats_are_seen_although_nobody_tells_of_them(engine, monkeypatch) 
     async def until_seen() -> None:
         frames = Hub().stream(frozenset({"workers"}))
         async for frame in frames:
-            if '"workers": ' in frame:
+            if b'"workers": ' in frame:
                 break
         now = timezone.now()
         await Worker.objects.acreate(
             name="w", host="h", launcher="l", queue="default", born_at=now, lease_until=now
         )  # a launcher would announce it
         async for frame in frames:
-            if "1 worker<" in frame:
+            if b"1 worker<" in frame:
                 return
 
     asyncio.run(asyncio.wait_for(until_seen(), 20))
