@@ -12,7 +12,7 @@ or its lease runs out.
 """
 
 from pools.claims.account import LEAST, PROSPECTS, KnownLane, kind_and_label, spent
-from pools.claims.board import Desk
+from pools.claims.desk import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, number_of, on_change, register
 from pools.claims.known import waited_for

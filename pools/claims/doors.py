@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from django.db import connection
 
 from pools.claims import store
-from pools.claims.board import Desk
+from pools.claims.desk import Desk
 from pools.claims.kinds import Grant
 from pools.claims.lock import admission_lock, clock_time, rows, stamp, turn
 

@@ -11,7 +11,7 @@ from pools.rules import GateSpec, Need
 from pools.rules import kind_of as kind_name
 
 if TYPE_CHECKING:
-    from pools.claims.board import Desk
+    from pools.claims.desk import Desk
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 
 from pools.claims import store
-from pools.claims.board import Desk
+from pools.claims.desk import Desk
 from pools.claims.kinds import kind_of
 from pools.claims.store import NewHold
 from pools.rules import Need

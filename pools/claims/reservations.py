@@ -7,7 +7,7 @@ from datetime import timedelta
 from pools import rules
 from pools.claims import store
 from pools.claims.account import KnownCandidate
-from pools.claims.board import Desk
+from pools.claims.desk import Desk
 from pools.claims.doors import desk
 from pools.claims.kinds import kind_of, number_of
 from pools.claims.lock import clock_time
