@@ -33,6 +33,12 @@ def held_by_nobody(stuck: Found) -> list[str]:
     return [key for finding, _ in stuck for key, slots in finding.evidence["holds"].items() for _ in range(slots)]
 
 
+def stuck_slots(stuck: Found) -> dict[str, int]:
+    """How many slots of each pool are stuck, by its name."""
+    keys = held_by_nobody(stuck)
+    return {key.removeprefix("pool:"): keys.count(key) for key in set(keys) if key.startswith("pool:")}
+
+
 def by_kind(audit: Audit | None) -> list[tuple[str, str, int]]:
     """Every kind of drift: its name, what it means, how much of it was found."""
     counts = record.by_kind(record.findings(audit) if audit else [])

@@ -83,6 +83,10 @@ def test_a_stuck_slot_is_shown_where_people_look(operator: Client, freed: Hold) 
     assert re.search(r"<h1>A slot of <a [^>]*>database</a> is held by nobody alive.</h1>", overview)
     assert "Release it, and whoever is first in line takes it." in overview
     assert "berth stuck" in operator.get("/pools/database/").content.decode()
+    for where in ("/", "/pools/", "/pools/database/"):
+        text = operator.get(where).content.decode()
+        assert "database: 1 of 1 slots in use, 1 stuck" in text, where
+        assert re.search(r"i-stuck.*?1 stuck</span>", text), where
 
 
 def test_the_evidence_of_a_finding(operator: Client, freed: Hold) -> None:

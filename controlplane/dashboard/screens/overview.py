@@ -74,7 +74,12 @@ def overview(argument: str = "") -> list[Block]:
         Block(
             "pools",
             "pools/_table.html",
-            {"pools": pools[:MOST_AT_A_GLANCE], "more": max(0, len(pools) - MOST_AT_A_GLANCE), "glance": True},
+            {
+                "pools": pools[:MOST_AT_A_GLANCE],
+                "more": max(0, len(pools) - MOST_AT_A_GLANCE),
+                "glance": True,
+                "stuck": audits.stuck_slots(stuck),
+            },
         ),
         Block("next", "overview/_next.html", {"queued": ahead.queued, "total": now.queued}),
     ]

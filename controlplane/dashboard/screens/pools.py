@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from django.urls import reverse
 
+from controlplane.dashboard import audits
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes_of
 from pools import queries as pool_queries
@@ -17,8 +18,9 @@ from runs.audit import record
 
 
 def pools(argument: str = "") -> list[Block]:
-    found = pool_queries.pools()
-    return [Block("pools", "pools/_table.html", {"pools": found, "more": 0})]
+    _, stuck, _ = audits.last()
+    context = {"pools": pool_queries.pools(), "more": 0, "stuck": audits.stuck_slots(stuck)}
+    return [Block("pools", "pools/_table.html", context)]
 
 
 def pool(argument: str) -> list[Block]:
@@ -35,7 +37,11 @@ def pool(argument: str) -> list[Block]:
         Block(
             "pool-head",
             "pools/_head.html",
-            {"pool": found, "kept_for": names.get(found.kept_for)},
+            {
+                "pool": found,
+                "kept_for": names.get(found.kept_for),
+                "stuck": sum(hold.slots for hold in holds if hold.pk in stuck),
+            },
         ),
         Block("holders", "pools/_holders.html", {"pool": found, "holders": holders}),
         Block("line", "pools/_line.html", {"pool": found, "waiters": waiters, "mark": _mark(found, holds, line)}),

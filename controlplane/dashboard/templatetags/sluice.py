@@ -11,10 +11,11 @@ from django import template
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from controlplane.dashboard.addresses import pool_key
+from controlplane.dashboard.strips import strip
 from pools import rules
 from pools.models import Gate
 from pools.outcome import Outcome
@@ -46,11 +47,6 @@ OP_LOOKS = {
     states.SKIPPED: ("off", "is-off", "Skipped"),
     states.CANCELED: ("off", "is-off", "Canceled"),
 }
-
-PITCH = 15.0  # from one slot of a strip to the next
-STRIP = 196.0  # how long the slots of a strip may be together
-MOST_CELLS = 40  # beyond that a strip is one bar
-MOST_DOTS = 9
 
 register.filter("counted", counted)
 register.filter("job_name", queries.job_name)
@@ -85,8 +81,14 @@ def badge(name: str, look: str, text: str, pill: bool = True, word: bool = True,
 
 
 @register.simple_tag
-def pool_state(pool: PoolView) -> SafeString:
-    """Whether a pool has room, in icon, word and colour."""
+def pool_state(pool: PoolView, stuck: int | None = None) -> SafeString:
+    """Whether a pool has room, and how many of its slots are stuck, in icon, word and colour."""
+    if stuck:
+        return format_html("{} {}", _room(pool), badge("stuck", "is-stuck", f"{stuck} stuck"))
+    return _room(pool)
+
+
+def _room(pool: PoolView) -> SafeString:
     if pool.paused:
         return badge("pause", "is-pause", f"Paused by {pool.paused_by}" if pool.paused_by else "Paused")
     if pool.limit == 0:
@@ -101,9 +103,12 @@ def pool_state(pool: PoolView) -> SafeString:
 
 
 @register.simple_tag
-def slots(pool: PoolView) -> SafeString:
-    """A pool's slots and line: held cells, free cells, the gate, and a dot for each who waits."""
-    return strip(pool.name, pool.in_use, pool.limit, pool.waiting, pool.paused)
+def slots(pool: PoolView, stuck: int | None = None) -> SafeString:
+    """A pool's slots and line: held cells, free cells, the gate, and a dot for each who waits.
+
+    `stuck`: how many of its slots nobody alive holds.
+    """
+    return strip(pool.name, pool.in_use, pool.limit, pool.waiting, pool.paused, stuck or 0)
 
 
 @register.simple_tag
@@ -117,65 +122,6 @@ def outcome_slots(outcome: Outcome) -> SafeString:
     """A pool's slots as they would stand right after an edit of its limit."""
     starts = outcome.starts or 0
     return strip(outcome.label, outcome.in_use + starts, outcome.to, outcome.in_line - starts, outcome.paused)
-
-
-def strip(name: str, in_use: int, limit: int | None, waiting: int, paused: bool = False) -> SafeString:
-    """A slot strip. Holders beyond a lowered limit stand past the gate, with a dashed edge."""
-    inside = in_use if limit is None else min(in_use, limit)
-    over = in_use - inside
-    free = 0 if limit is None else limit - inside
-    cells = inside + free
-    parts: list[SafeString] = []
-    if cells > MOST_CELLS:
-        held = STRIP * inside / cells
-        parts.append(format_html('<rect class="held" x="0.6" y="1" width="{}" height="20" rx="2.5"/>', _n(held)))
-        parts.append(format_html('<rect class="free" x="0.6" y="1" width="{}" height="20" rx="2.5"/>', _n(STRIP - 1.2)))
-        x = STRIP
-    else:
-        pitch = min(PITCH, STRIP / max(cells, 1))
-        width = _n(pitch - min(4.2, pitch * 0.28))
-        for index in range(cells):
-            look = "held" if index < inside else ("off" if paused else "free")
-            parts.append(
-                format_html(
-                    '<rect class="{}" x="{}" y="1" width="{}" height="20" rx="2.5"/>',
-                    look,
-                    _n(index * pitch + 0.6),
-                    width,
-                )
-            )
-        x = cells * pitch
-    if limit is not None:
-        parts.append(format_html('<path class="gate" d="M{} 0V22"/>', _n(x + 2)))
-    x += 12
-    for _ in range(min(over, 6)):
-        parts.append(format_html('<rect class="held over" x="{}" y="1" width="9" height="20" rx="2.5"/>', _n(x - 4)))
-        x += 12
-    dots = min(waiting, MOST_DOTS)
-    for index in range(dots):
-        parts.append(format_html('<circle class="w" cx="{}" cy="11" r="3"/>', _n(x + index * 9)))
-    x += dots * 9
-    if waiting > dots:
-        more = counted(waiting - dots)
-        parts.append(format_html('<text class="wmore" x="{}" y="15">+{}</text>', _n(x - 2), more))
-        x += 12 + 7 * len(more)
-    size = _n(max(x, 24.0))
-    return format_html(
-        '<svg class="slots" viewBox="0 0 {0} 22" width="{0}" height="22" role="img" aria-label="{1}">{2}</svg>',
-        size,
-        _strip_in_words(name, in_use, limit, waiting, paused),
-        format_html_join("", "{}", ((part,) for part in parts)),
-    )
-
-
-def _strip_in_words(name: str, in_use: int, limit: int | None, waiting: int, paused: bool) -> str:
-    words = f"{name}: {in_use} in use, no limit" if limit is None else f"{name}: {in_use} of {limit} slots in use"
-    words += ", paused" if paused else ""
-    return words + (f", {counted(waiting)} waiting" if waiting else "")
-
-
-def _n(number: float) -> str:
-    return f"{number:.1f}".rstrip("0").rstrip(".")
 
 
 # --- times ------------------------------------------------------------------------------------------
