@@ -43,7 +43,7 @@ try:
     KEEP_MINUTES = env.float("KEEP_MINUTES", 14, validate=validate.Range(min=0, max=36500))
     KEEP_HOURS = env.float("KEEP_HOURS", 400, validate=validate.Range(min=0, max=36500))
     KEEP_PROCESS_OPS = env.int("KEEP_PROCESS_OPS", 100, validate=validate.Range(min=1, max=1_000_000))
-    KEEP_PROCESS_SECONDS = env.float("KEEP_PROCESS_SECONDS", 2.0, validate=validate.Range(min=0, max=3600))
+    KEEP_PROCESS_SECONDS = env.float("KEEP_PROCESS_SECONDS", 10.0, validate=validate.Range(min=0, max=3600))
     CRASH_RETRIES = env.int("CRASH_RETRIES", 1, validate=validate.Range(min=0, max=100))
     LIVE = env.str("LIVE", "sse", validate=LIVE_WAYS)
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)

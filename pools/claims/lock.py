@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, transaction
@@ -168,6 +169,7 @@ def seconds(number: float) -> Any:
     return stamp(datetime.fromtimestamp(time.time() + number, UTC))
 
 
+@lru_cache(maxsize=64)
 def stamp(moment: datetime | None) -> Any:
     """A time as this database's driver wants it in hand-written SQL."""
     return None if moment is None else connection.ops.adapt_datetimefield_value(moment)
