@@ -1,14 +1,30 @@
-"""Pauses that end by themselves: until when, and ending those whose time has come."""
+"""Until when a pool is paused and why: changing that, and ending those pauses whose time has come."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Protocol
 
 from pools import claims, sizing
 from pools.limits import shown
 from pools.models import Pool
-from pools.sizing import Author
+from pools.sizing import Author, Conflict
+
+
+class Paused(Protocol):
+    """What says of a pool since when it is paused, by whom, why and until when."""
+
+    @property
+    def paused_at(self) -> datetime | None: ...
+    @property
+    def paused_by(self) -> str: ...
+    @property
+    def pause_reason(self) -> str: ...
+    @property
+    def paused_until(self) -> datetime | None: ...
+
 
 LONGEST = timedelta(days=366)
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -35,6 +51,35 @@ def end_of(text: str, now: datetime, what: str = "until") -> datetime | None:
             f"{what}: {shown(text)} is not allowed: use a time from now to {LONGEST.days} days from now."
         )
     return end
+
+
+def mark(pool: Paused) -> str:
+    """Another one for each pause, and for each reason and end that it is given; "" for a pool that is not paused."""
+    if pool.paused_at is None:
+        return ""
+    facts = (pool.paused_at.isoformat(), pool.paused_by, pool.pause_reason, str(pool.paused_until))
+    return sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def change(name: str, author: Author, until: datetime | None = None, seen: str | None = None) -> Pool:
+    """Give the pause of a pool another reason and end; it is the author's from then on, and goes on meanwhile.
+
+    `seen`: its mark, as the reader saw it; None does not care. Raises NoSuchPool, and Conflict if it is another one by
+    now, or none.
+    """
+    subject = sizing.subject(name)
+    with sizing.existing(name) as (desk, pool):
+        if pool.paused_at is None or seen not in (None, mark(pool)):
+            current = "open" if pool.paused_at is None else "paused"
+            raise Conflict(subject, pool.version, current, sizing.latest_change(subject, "paused"))
+        was = {"reason": pool.pause_reason, **sizing.until_in_ledger(pool.paused_until)}
+        reason = author.why.strip()[:500]
+        if (pool.pause_reason, pool.paused_until) != (reason, until):
+            sizing.update(pool, paused_by=author.who, pause_reason=reason, paused_until=until)
+            sizing.record(desk, author, subject, "paused", "yes", "yes", was)
+            desk.note([pool.gate_id])
+    pool.refresh_from_db()
+    return pool
 
 
 def end_due() -> int:

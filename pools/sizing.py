@@ -15,7 +15,7 @@ from django.db.models import Max, QuerySet
 
 from pools import claims, limits
 from pools.models import Change, Pool, PoolSettings
-from pools.rules import GateSpec
+from pools.rules import GateSpec, Pause
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,15 @@ class NoSuchPool(LookupError):
         super().__init__(f"There is no pool {name!r}.")
 
 
+class AlreadyPaused(Exception):
+    """A pool is paused already. Nothing was written; `pauses.change` gives its pause another reason and end."""
+
+    def __init__(self, pool: Pool) -> None:
+        said = Pause(pool.paused_by, pool.paused_until, pool.pause_reason).in_words
+        super().__init__(f"{pool.name} is paused already{said}.")
+        self.pool = pool
+
+
 def set_limit(name: str, limit: object, author: Author, version: int | None = None) -> Pool:
     """Set a pool's limit, 0..100000; the pool is created if need be.
 
@@ -84,7 +93,7 @@ def set_limit(name: str, limit: object, author: Author, version: int | None = No
 
 def unset_limit(name: str, author: Author) -> Pool:
     """Take a pool's own limit away: it takes the default limit. What else was set for it stays. Raises NoSuchPool."""
-    with _existing(name) as (desk, pool):
+    with existing(name) as (desk, pool):
         if pool.limit is not None:
             update(pool, limit=None)
             desk.resize(pool.gate_id, PoolSettings.objects.get().default_limit)
@@ -96,7 +105,7 @@ def unset_limit(name: str, author: Author) -> Pool:
 def describe(name: str, description: str, author: Author) -> Pool:
     """Say what a pool protects, in one line of at most 500 characters."""
     description = description.strip()[:500]
-    with _existing(name) as (desk, pool):
+    with existing(name) as (desk, pool):
         if pool.description != description:
             update(pool, description=description)
             record(desk, author, subject(name), "description", pool.description, description)
@@ -107,21 +116,22 @@ def describe(name: str, description: str, author: Author) -> Pool:
 def pause(name: str, author: Author, until: datetime | None = None) -> Pool:
     """Let nobody in until `resume`, or until a time at which the clock resumes it (`pauses.end_due`).
 
-    The limit stays; the ledger keeps who, why and until when. Pausing twice is harmless: the first pause stands.
+    The limit stays; the ledger keeps who, why and until when. Raises NoSuchPool, and AlreadyPaused: the pause stands.
     """
-    with _existing(name) as (desk, pool):
-        if pool.paused_at is None:
-            reason = author.why.strip()[:500]
-            update(pool, paused_at=desk.now, paused_by=author.who, pause_reason=reason, paused_until=until)
-            desk.pause(pool.gate_id, True)
-            record(desk, author, subject(name), "paused", "no", "yes", until_in_ledger(until))
+    with existing(name) as (desk, pool):
+        if pool.paused_at is not None:
+            raise AlreadyPaused(pool)
+        reason = author.why.strip()[:500]
+        update(pool, paused_at=desk.now, paused_by=author.who, pause_reason=reason, paused_until=until)
+        desk.pause(pool.gate_id, True)
+        record(desk, author, subject(name), "paused", "no", "yes", until_in_ledger(until))
     pool.refresh_from_db()
     return pool
 
 
 def resume(name: str, author: Author) -> Pool:
     """Let candidates in again. Resuming a pool that is not paused is harmless."""
-    with _existing(name) as (desk, pool):
+    with existing(name) as (desk, pool):
         end_pause(desk, pool, author)
     pool.refresh_from_db()
     return pool
@@ -147,7 +157,7 @@ def delete(name: str, author: Author) -> None:
     Holders stay counted until they end. If nobody holds or waits, the pool is removed altogether; it
     comes back, true, when an op names it again. Raises NoSuchPool, and what a listener raises.
     """
-    with _existing(name) as (desk, pool):
+    with existing(name) as (desk, pool):
         record(desk, author, subject(name), DELETED, _shown(pool.limit), "", _settings_of(pool))
         update(pool, limit=None, description="", granularity="", **NOT_PAUSED)
         for listener in _forgetting:
@@ -291,7 +301,8 @@ def _settings_of(pool: Pool) -> dict[str, object]:
 
 
 @contextmanager
-def _existing(name: str) -> Iterator[tuple[claims.Desk, Pool]]:
+def existing(name: str) -> Iterator[tuple[claims.Desk, Pool]]:
+    """A desk, and a pool that was read at it. Raises NoSuchPool."""
     with claims.desk() as desk:
         pool = Pool.objects.filter(name=name).first()
         if pool is None:

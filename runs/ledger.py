@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pools import claims, sizing
+from pools import claims, pauses, sizing
 from pools.models import Change
 from pools.sizing import DELETED, Author, NoSuchPool, Overtaken
 from runs import granularity, presets, run_limits
@@ -94,7 +94,9 @@ def _description(change: Change, author: Author) -> None:
 
 
 def _paused(change: Change, author: Author) -> None:
-    if change.before == "yes":
+    if change.before == change.after:
+        pauses.change(_pool(change), author, _end_that_comes(change.detail))
+    elif change.before == "yes":
         sizing.pause(_pool(change), author, _end_that_comes(change.detail))
     else:
         sizing.resume(_pool(change), author)

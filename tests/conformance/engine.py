@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -123,7 +124,8 @@ class Engine:
         sizing.set_default_limit(limit, ADA, version)
 
     def pause(self, pool: str) -> None:
-        sizing.pause(pool, ADA)
+        with suppress(sizing.AlreadyPaused):
+            sizing.pause(pool, ADA)
 
     def resume(self, pool: str) -> None:
         sizing.resume(pool, ADA)

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from pools import claims, explain, pauses, sizing
 from pools.models import Change, Pool
 from pools.pauses import InvalidPause
-from pools.sizing import Author
+from pools.sizing import Author, Conflict
 from runs import ledger, recover
 from tests.builders import ADA, job, launched_run, op, pool, state_of, workers
 
@@ -145,3 +145,43 @@ def test_the_command_takes_an_end():
     assert f"until {until:%H:%M} UTC: maintenance" in out.getvalue()
     with pytest.raises(CommandError, match="--until: 'soon' is not allowed"):
         call_command("concurrency", "pause", "db", "--until", "soon")
+
+
+def test_the_reason_and_the_end_of_a_pause_are_changed_and_that_is_undone():
+    until = paused().paused_until
+    began = Pool.objects.get().paused_at
+    pauses.change("db", Author("bob", "page", "it takes longer"))
+    found = Pool.objects.get()
+    assert (found.paused_at, found.paused_by) == (began, "bob")
+    assert (found.pause_reason, found.paused_until) == ("it takes longer", None)
+    written = Change.objects.count()
+    pauses.change("db", Author("bob", "page", "it takes longer"))
+    assert Change.objects.count() == written, "nothing was changed"
+    ledger.revert(Change.objects.latest("id").pk, Author("ada", "page"))
+    found = Pool.objects.get()
+    assert found.paused_until == until
+    assert "maintenance" in found.pause_reason
+    assert Change.objects.latest("id").reverts is not None
+
+
+def test_a_pause_is_changed_only_as_it_was_seen():
+    seen = pauses.mark(paused())
+    pauses.change("db", Author("bob", "page", "it takes longer"), seen=seen)
+    with pytest.raises(Conflict, match="it is paused now"):
+        pauses.change("db", Author("cid", "page", "no"), seen=seen)
+    sizing.resume("db", ADA)
+    with pytest.raises(Conflict, match="it is open now"):
+        pauses.change("db", ADA)
+    assert pauses.mark(Pool.objects.get()) == ""
+
+
+def test_the_command_changes_a_pause_if_it_is_told_to():
+    paused()
+    refused = r"^db is paused already by ann until ..:.. UTC: maintenance. With --change it gets this reason and end.$"
+    with pytest.raises(CommandError, match=refused):
+        call_command("concurrency", "pause", "db", "--why", "mine")
+    call_command("concurrency", "pause", "db", "--why", "mine", "--change", stdout=StringIO())
+    assert Pool.objects.get().pause_reason == "mine"
+    sizing.resume("db", ADA)
+    call_command("concurrency", "pause", "db", "--change", stdout=StringIO())
+    assert Pool.objects.get().paused_at is not None

@@ -167,10 +167,11 @@ def test_raising_a_paused_pool_admits_nobody():
     assert states_now(runs) == [A, A]
 
 
-def test_pausing_and_resuming_twice_is_harmless():
+def test_pausing_twice_is_refused_and_resuming_twice_is_harmless():
     pool("database", 1)
-    first = sizing.pause("database", ADA)
-    assert sizing.pause("database", Author("bob", "cli")).paused_by == first.paused_by
+    sizing.pause("database", ADA)
+    with pytest.raises(sizing.AlreadyPaused, match="database is paused already by ada: for a test"):
+        sizing.pause("database", Author("bob", "cli"))
     sizing.resume("database", ADA)
     version = sizing.resume("database", ADA).version
     assert version == 3 + 1

@@ -10,6 +10,7 @@ from django.urls import reverse
 from controlplane.dashboard import audits
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.screens.changes import changes_of
+from pools import pauses
 from pools import queries as pool_queries
 from pools.models import Hold, Waiter
 from pools.queries import PoolView
@@ -40,6 +41,7 @@ def pool(argument: str) -> list[Block]:
             {
                 "pool": found,
                 "kept_for": names.get(found.kept_for),
+                "mark": pauses.mark(found),
                 "stuck": sum(hold.slots for hold in holds if hold.pk in stuck),
             },
         ),

@@ -68,6 +68,8 @@ def delta(change: Change) -> str:
         case "deleted":
             return f"deleted, was {change.before}"
         case "paused":
+            if change.before == change.after:
+                return "pause changed"
             return "paused" if change.after == "yes" else "resumed"
         case "preset":
             return change.after
@@ -87,6 +89,8 @@ def undoing(change: Change) -> str:
         case "pool", "description":
             return f"{name} is described as “{was}” again." if was else f"{name} has no description again."
         case "pool", "paused":
+            if was == change.after:
+                return f"The pause of {name} has its former reason and end again."
             if was == "yes":
                 return f"{name} is paused again: nobody new starts. Who holds a slot goes on."
             return f"{name} is open again: whoever fits starts at once."

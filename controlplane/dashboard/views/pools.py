@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -16,12 +15,10 @@ from controlplane.dashboard import effects, screens
 from controlplane.dashboard.roles import operators_only
 from controlplane.dashboard.views.editing import refused
 from controlplane.dashboard.views.effects import draft, likely_at
-from controlplane.dashboard.views.page import author, by_htmx, done, into_dialog, page
-from pools import claims, outcome, pauses, queries, sizing
+from controlplane.dashboard.views.page import author, by_htmx, done, page
+from pools import outcome, pauses, queries, sizing
 from pools.limits import InvalidLimit, pool_name, whole
-from pools.pauses import InvalidPause
 from pools.queries import PoolView
-from pools.rules import time_of_day
 from pools.sizing import Author, NoSuchPool
 from runs import granularity as granularities
 
@@ -88,6 +85,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         also=(f"pool-chart:{name}",),
         here="pools",
         pool=blocks[0].context["pool"],
+        mark=pauses.mark(blocks[0].context["pool"]),
         name=name,
         draft=wanted,
         outcome=found,
@@ -101,7 +99,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 def limit(request: HttpRequest, name: str) -> HttpResponse:
     """Change the limit, if nobody else did since the reader looked."""
     wanted = request.POST.get("limit", "")
-    _existing(name)
+    existing(name)
     if "see" in request.POST:
         return redirect(f"{reverse('pool', args=[name])}?{urlencode({'limit': wanted})}#editor")
 
@@ -111,7 +109,7 @@ def limit(request: HttpRequest, name: str) -> HttpResponse:
     answer = refused(request, verb, f"The limit of {name}", "limit", wanted, partial(_effect, name))
     if answer is not None:
         return answer
-    found = _existing(name)
+    found = existing(name)
     editor = "pools/_editor.html" if request.POST.get("row") == "editor" else "pools/_stepper.html"
     return done(request, f"Limit of {name} is {found.limit}.", reverse("pool", args=[name]), (editor, {"pool": found}))
 
@@ -121,7 +119,7 @@ def limit(request: HttpRequest, name: str) -> HttpResponse:
 def granularity(request: HttpRequest, name: str) -> HttpResponse:
     """Change who holds the pool's slots, each op or each run, or let it follow the default again."""
     wanted = request.POST.get("granularity", "")
-    _existing(name)
+    existing(name)
 
     def verb(who: Author, version: int | None) -> object:
         return granularities.set_for_pool(name, None if wanted == "default" else wanted, who, version)
@@ -129,43 +127,16 @@ def granularity(request: HttpRequest, name: str) -> HttpResponse:
     answer = refused(request, verb, f"The granularity of {name}", "granularity", wanted)
     if answer is not None:
         return answer
-    context = {"pool": _existing(name)}
+    context = {"pool": existing(name)}
     text = f"Granularity of {name}: {wanted}."
     return done(request, text, reverse("pool", args=[name]), ("pools/_granularity.html", context))
 
 
 @require_POST
 @operators_only
-def pause(request: HttpRequest, name: str) -> HttpResponse:
-    """Let nobody new in, until somebody or, if an end is given, the clock resumes it."""
-    try:
-        until = _end_of_pause(request)
-    except InvalidPause as error:
-        return into_dialog(request, "_message.html", 422, title=f"{name} was not paused.", text=str(error))
-    _change(lambda: sizing.pause(name, author(request), until))
-    end = f" until {time_of_day(until)}" if until else ""
-    return _changed(request, name, f"{name} is paused{end}: nobody new starts.")
-
-
-def _end_of_pause(request: HttpRequest) -> datetime | None:
-    """When the pause that is asked for ends. A time of day is more exact than a span, and comes first."""
-    now = claims.clock_time()
-    at = pauses.end_of(request.POST.get("until", ""), now)
-    return at or pauses.end_of(request.POST.get("for", ""), now, "for")
-
-
-@require_POST
-@operators_only
-def resume(request: HttpRequest, name: str) -> HttpResponse:
-    _change(lambda: sizing.resume(name, author(request)))
-    return _changed(request, name, f"{name} is open again.")
-
-
-@require_POST
-@operators_only
 def describe(request: HttpRequest, name: str) -> HttpResponse:
     _change(lambda: sizing.describe(name, request.POST.get("description", ""), author(request)))
-    return _changed(request, name, f"{name} is described.")
+    return changed(request, name, f"{name} is described.")
 
 
 @require_POST
@@ -174,7 +145,7 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     """Forget the pool's own limit; the pool itself goes if nobody uses it."""
     _change(lambda: sizing.delete(name, author(request)))
     if queries.pool(name) is not None:
-        return _changed(request, name, f"{name} is on the default limit now.")
+        return changed(request, name, f"{name} is on the default limit now.")
     response = done(request, f"{name} is deleted.", reverse("pools"))
     response["HX-Redirect" if "HX-Request" in request.headers else "Location"] = reverse("pools")
     return response
@@ -185,7 +156,8 @@ def _effect(name: str, limit: object) -> list[str]:
     return effects.in_words(outcome.of_pool(name, number), effects.SLOTS)
 
 
-def _existing(name: str) -> PoolView:
+def existing(name: str) -> PoolView:
+    """The pool of this name, or the answer that there is none."""
     found = queries.pool(name)
     if found is None:
         raise Http404(str(NoSuchPool(name)))
@@ -199,5 +171,8 @@ def _change(verb: Any) -> None:
         raise Http404(str(error)) from error
 
 
-def _changed(request: HttpRequest, name: str, text: str) -> HttpResponse:
-    return done(request, text, reverse("pool", args=[name]), ("pools/_actions.html", {"pool": _existing(name)}))
+def changed(request: HttpRequest, name: str, text: str) -> HttpResponse:
+    """The answer to a change of a pool, with its buttons."""
+    pool = existing(name)
+    fragment = ("pools/_actions.html", {"pool": pool, "mark": pauses.mark(pool)})
+    return done(request, text, reverse("pool", args=[name]), fragment)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from pools import claims, limits, pauses, queries, sizing
+from pools.models import Pool
 from pools.rules import Pause
+from pools.sizing import AlreadyPaused, Author
 from runs import granularity
 from runs.granularity import InvalidGranularity
 from runs.management.concurrency.action import Actions, author, changed, limit_shown
@@ -21,6 +26,7 @@ def add(actions: Actions) -> None:
     actions.add("delete", "Forget what was set for a pool: its limit falls back to the default.", _delete, "POOL")
     found = actions.add("pause", "Let nothing new take the pool's slots; the limit stays.", _pause, "POOL")
     found.add_argument("--until", default="", metavar="TIME", help="resume it by itself: after 30m, 2h; at 14:30 (UTC)")
+    found.add_argument("--change", action="store_true", help="give a pause that is in force this reason and end")
     actions.add("resume", "End a pause.", _resume, "POOL")
     found = actions.add("default", "Set the limit of every pool that has none of its own.", _default)
     found.add_argument("limit", metavar="LIMIT|none", help=f"0 to {limits.MAX_LIMIT}, or none: unlimited")
@@ -49,8 +55,18 @@ def _delete(command: PlainCommand, options: dict[str, Any]) -> None:
 
 def _pause(command: PlainCommand, options: dict[str, Any]) -> None:
     until = pauses.end_of(options["until"], claims.clock_time(), "--until")
-    pool = sizing.pause(options["pool"], author(options), until)
+    pool = _paused(options["pool"], author(options), until, options["change"])
     command.stdout.write(f"{pool.name}: paused{Pause(pool.paused_by, pool.paused_until).in_words}.")
+
+
+def _paused(name: str, who: Author, until: datetime | None, change: bool) -> Pool:
+    """Pause a pool; with `change`, one that is paused already gets this reason and end. Raises AlreadyPaused."""
+    try:
+        return sizing.pause(name, who, until)
+    except AlreadyPaused as error:
+        if change:
+            return pauses.change(name, who, until, pauses.mark(error.pool))
+        raise CommandError(f"{error} With --change it gets this reason and end.") from error
 
 
 def _resume(command: PlainCommand, options: dict[str, Any]) -> None:
