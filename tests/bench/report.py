@@ -61,6 +61,8 @@ ROWS: list[Row] = [
     ("   bare RQ, with neither limit nor database, %", lambda r: 100 * r["w1_bare"]["utilisation"]),
     ("W1 hand-off p50, ms", lambda r: _ms(r["w1"]["hand_off_p50"])),
     ("W1 hand-off p95, ms", lambda r: _ms(r["w1"]["hand_off_p95"])),
+    ("   with a process for each op p50, ms", lambda r: _ms(r["w1_fresh"]["hand_off_p50"])),
+    ("   with a process for each op p95, ms", lambda r: _ms(r["w1_fresh"]["hand_off_p95"])),
     ("   bare RQ, enqueue to start p50, ms", lambda r: _ms(r["enqueue_to_start_bare"]["p50"])),
     ("   hand-off p50, times that", lambda r: r["w1"]["hand_off_p50"] / r["enqueue_to_start_bare"]["p50"]),
     ("W1 CPU s for 100 ops: ours + Redis + database", lambda r: _cpu(r["w1"])),

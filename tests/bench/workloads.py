@@ -34,8 +34,17 @@ def prepare() -> None:
 
 def w1(deployment: Deployment) -> Figures:
     """Use of 4 slots by 40 ops of half a second in 4 runs, with 4 workers; and the time from an end to a start."""
+    return _half_seconds(deployment)
+
+
+def w1_fresh(deployment: Deployment) -> Figures:
+    """The same with a fresh process for each op: every hand-off goes through Redis and a fork."""
+    return _half_seconds(deployment, KEEP_PROCESS_OPS="1")
+
+
+def _half_seconds(deployment: Deployment, **settings: str) -> Figures:
     limit = 4
-    with deployment.workers(limit) as workers:
+    with deployment.workers(limit, **settings) as workers:
         launch_closed("half_seconds", 4)
         before = workers.cpu()
         set_limit(limit)
