@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from pools import claims
 from pools.limits import shown
 from runs import queries, states
 from runs.catalog import ASSET_JOB
@@ -38,6 +39,7 @@ LONGEST = {"job": 200, "tag": 701, "q": 200}
 MOST = 30  # runs on a page
 MOST_COUNTED = 10_000
 PATIENCE = 2.0  # seconds to look for a page
+DATABASES_PATIENCE = 2.0  # seconds that a statement may take
 COUNTING = 0.25  # seconds after which a page that is full is not counted on
 PART = 5_000  # ids that are looked through at first
 QUICK = 0.1  # seconds: after a part that took less, the next is twice as large
@@ -172,6 +174,7 @@ class Found:
     following: int | None  # the id to pass as `before` for what comes after it; None: that was all
     newest: int  # no run was launched later when this was found
     stopped: bool  # time was up before the page was full
+    struck: bool  # the database stopped it within the first part, which it would do again
     total: int | None  # how many there are; None: not counted
     more: bool  # there are more than that
 
@@ -186,19 +189,33 @@ def find(wanted: Filter, before: int | None = None, most: int = MOST) -> Found:
     oldest, newest = _ends()
     if wanted.is_simple:
         return _find_at_once(wanted, before, most, newest)
-    ids: list[int] = []
-    began, low = time.monotonic(), 0
-    for low, high in _parts(oldest, newest + 1 if before is None else min(before, newest + 1), began):
-        part = wanted.apply(Run.objects.filter(pk__gte=low, pk__lt=high)).order_by("-id").values_list("id", flat=True)
-        ids += part[: MOST_COUNTED + 1 - len(ids)]
-        is_full, gone = len(ids) > most, time.monotonic() - began
-        if len(ids) > MOST_COUNTED or (is_full and before is not None) or gone > (COUNTING if is_full else PATIENCE):
-            break
+    high = newest + 1 if before is None else min(before, newest + 1)
+    ids, low = _look_through(wanted, oldest, high, most, before is None)
     is_full, is_cut = len(ids) > most, low > oldest
     following = ids[most - 1] if is_full else low if is_cut else None
     total = None if before is not None else min(len(ids), MOST_COUNTED)
     more = total is not None and (is_cut or len(ids) > MOST_COUNTED)
-    return Found(rows(ids[:most]), following, newest, is_cut and not is_full, total, more)
+    return Found(rows(ids[:most]), following, newest, is_cut and not is_full, is_cut and low == high, total, more)
+
+
+def _look_through(wanted: Filter, oldest: int, high: int, most: int, counted: bool) -> tuple[list[int], int]:
+    """The ids below `high` that match, the newest first, until there are enough or time is up: by a look at the clock
+    after each part, or by the database, within one. And down to which id all were looked at.
+    """
+    ids: list[int] = []
+    began, done = time.monotonic(), high
+    try:
+        with claims.at_most(DATABASES_PATIENCE):
+            for low, up in _parts(oldest, high, began):
+                part = wanted.apply(Run.objects.filter(pk__gte=low, pk__lt=up)).order_by("-id")
+                ids += part.values_list("id", flat=True)[: MOST_COUNTED + 1 - len(ids)]
+                done = low
+                is_full, gone = len(ids) > most, time.monotonic() - began
+                if len(ids) > MOST_COUNTED or (is_full and not counted) or gone > (COUNTING if is_full else PATIENCE):
+                    break
+    except claims.TookTooLong:
+        pass
+    return ids, done
 
 
 def _find_at_once(wanted: Filter, before: int | None, most: int, newest: int) -> Found:
@@ -211,7 +228,7 @@ def _find_at_once(wanted: Filter, before: int | None, most: int, newest: int) ->
     if before is None:
         total = len(page) if following is None else found.order_by().values("pk")[: MOST_COUNTED + 1].count()
     capped = total is not None and total > MOST_COUNTED
-    return Found(page[:most], following, newest, False, MOST_COUNTED if capped else total, capped)
+    return Found(page[:most], following, newest, False, False, MOST_COUNTED if capped else total, capped)
 
 
 def _ends() -> tuple[int, int]:

@@ -12,6 +12,7 @@ or its lease runs out.
 """
 
 from pools.claims.account import LEAST, PROSPECTS, KnownLane, kind_and_label, spent
+from pools.claims.bounded import TookTooLong, at_most
 from pools.claims.desk import Desk
 from pools.claims.doors import desk, drain, lapsed, renew, sweep
 from pools.claims.kinds import Ask, Grant, HolderKind, number_of, on_change, register
@@ -34,6 +35,8 @@ __all__ = [
     "HolderKind",
     "KnownLane",
     "OpenTransaction",
+    "TookTooLong",
+    "at_most",
     "clock_time",
     "desk",
     "drain",

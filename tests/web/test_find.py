@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -12,6 +14,7 @@ from django.test import Client
 
 from controlplane.dashboard import saved_views, screens
 from controlplane.dashboard.models import SavedView
+from pools import claims
 from runs import bulk_cancel, filters, transitions
 from runs.filters import Filter
 from runs.models import BulkCancel, Run
@@ -91,6 +94,20 @@ def test_a_filter_that_is_not_allowed_is_said_and_finds_nothing(operator: Client
     assert 'value="yesterday"' in text
     assert 'id="r-' not in text
     assert "Cancel all that match" not in text
+
+
+def test_a_search_that_the_database_stopped_says_so(operator: Client, busy: Run, monkeypatch) -> None:
+    @contextmanager
+    def at_once(seconds: float) -> Iterator[None]:
+        yield
+        raise claims.TookTooLong
+
+    monkeypatch.setattr(filters, "_parts", lambda *ends: iter(()))
+    monkeypatch.setattr(claims, "at_most", at_once)
+    text = shown(operator, "?q=nowhere")
+    assert "The database stopped this search after 2 s: it would take too long. Narrow the filter" in text
+    assert "look further back" not in text
+    assert "No run matches" not in text
 
 
 def test_counts_are_capped_and_a_search_that_was_stopped_says_so(operator: Client, busy: Run, monkeypatch) -> None:

@@ -29,7 +29,7 @@ def index(request: HttpRequest) -> HttpResponse:
     wanted, wrong = filters.parse(request.GET.dict())
     before = request.GET.get("before", "")
     cursor = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
-    found = filters.Found([], None, 0, False, None, False) if wrong else filters.find(wanted, cursor)
+    found = filters.Found([], None, 0, False, False, None, False) if wrong else filters.find(wanted, cursor)
     # Rows stay where they are. What comes later is counted beside the first page; further pages belong to the past.
     after = None if cursor else max([found.newest, *(run.pk for run in found.runs[:1])])
     shown = [screens.run_table(found.runs)] if found.runs else []
