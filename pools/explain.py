@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from pools import claims, lines, reasons, rules, seen, waits
 from pools.models import Gate, Waiter
-from pools.queries import Picture, pool_settings
+from pools.queries import NOTHING, Also, Picture, picture_of
 from pools.reasons import Explanation
 from pools.rules import Candidate, GateSpec, Need
 from pools.waits import SoFar
@@ -36,14 +37,26 @@ def waiting(holders: Sequence[str], picture: Picture | None = None) -> dict[str,
 
     With a `picture` its gates are not asked for again.
     """
-    return _waiting(Waiter.objects.filter(holder__in=holders), picture)
+    return _waiting(Waiter.objects.filter(holder__in=holders), picture)[0]
+
+
+def waiting_and_met(
+    holders: Sequence[str], with_slots: Sequence[str], also: Also | None = None
+) -> tuple[dict[str, Waiting], Picture]:
+    """The same, and all gates that these candidates or those `with_slots` meet: see `queries.picture_of`."""
+    return _waiting(Waiter.objects.filter(holder__in=holders), None, with_slots, also)
+
+
+def waiting_beside(holder: str, others: RawSQL, also: Also | None = None) -> tuple[dict[str, Waiting], Picture]:
+    """Why a candidate waits, and others whose names a query selects (`lines.this_and`); and the gates they meet."""
+    return _waiting(lines.this_and(holder, others), None, None, also)
 
 
 def waiting_and_first(
     holders: Sequence[str], pool: str, picture: Picture | None = None
 ) -> tuple[dict[str, Waiting], Waiting | None]:
     """The same, and why the first in the line of a pool waits (None: nobody does)."""
-    found = _waiting(lines.these_and_first(holders, f"pool:{pool}"), picture)
+    found, _ = _waiting(lines.these_and_first(holders, f"pool:{pool}"), picture)
     in_order = sorted(found.values(), key=lambda one: (-one.priority, one.since, one.number))
     blocked = (one for one in in_order if any(check.gate.key == f"pool:{pool}" for check in one.explanation.blocking))
     return found, next(blocked, None)
@@ -61,31 +74,38 @@ def of(holder: str) -> Explanation | None:
     return found.explanation if found else None
 
 
-def _waiting(found: QuerySet[Waiter], picture: Picture | None) -> dict[str, Waiting]:
+def _waiting(
+    found: QuerySet[Waiter],
+    picture: Picture | None,
+    with_slots: Sequence[str] | None = None,
+    also: Also | None = None,
+) -> tuple[dict[str, Waiting], Picture]:
     rows = list(found.select_related("lane"))
     candidates = [seen.candidate(row) for row in rows]
     needs = [claims.needs_of(row.lane.needs) for row in rows]
     prospects = [tuple(tuple(group) for group in json.loads(row.lane.prospects)) for row in rows]
     looked_at = {gate_id for groups in prospects for group in groups for gate_id in group}
+    wanted = set(looked_at)
+    for row, needed, own in zip(rows, needs, candidates, strict=True):
+        wanted |= {gate_id for gate_id, _ in (*needed, *own.private)} | waits.gates_of(row)
+    if picture is None:
+        picture = picture_of(wanted, with_slots, also) if wanted or with_slots else NOTHING
     gates = _Gates(picture)
-    for row, wanted, own in zip(rows, needs, candidates, strict=True):
-        gates.load({gate_id for gate_id, _ in (*wanted, *own.private)} | waits.gates_of(row))
-    gates.load(looked_at)
-    settings = (picture or pool_settings()) if looked_at else None
-    if settings is None or not settings.check_at_queue:
+    gates.load(wanted)
+    if not picture.check_at_queue:
         prospects, looked_at = [()] * len(rows), set()
-    buffer = settings.run_buffer if settings else 0
+    buffer = picture.run_buffer
     waited_for = _waited_for(looked_at, gates, buffer)
     now = timezone.now()
     explained = {}
-    for row, candidate, wanted, groups in zip(rows, candidates, needs, prospects, strict=True):
+    for row, candidate, needed, groups in zip(rows, candidates, needs, prospects, strict=True):
         try:
-            explanation = reasons.explain(candidate, wanted, gates.get, groups, waited_for, buffer)
+            explanation = reasons.explain(candidate, needed, gates.get, groups, waited_for, buffer)
         except KeyError:
             continue  # its run has ended since: its gates are gone
         spent = waits.so_far(row, gates.find, now)
         explained[row.holder] = Waiting(row.holder, row.priority, row.since, row.number, explanation, candidate, spent)
-    return explained
+    return explained, picture
 
 
 def _waited_for(gate_ids: Collection[int], gates: _Gates, buffer: int) -> dict[int, int]:

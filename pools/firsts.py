@@ -1,10 +1,13 @@
-"""The first few of each of many: SQL for their ids, found along an index by both databases, not by reading all."""
+"""The first few of each of many, and of several: SQL for their ids, found along an index, not by reading all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 
 
 def first_of_each(many: str, of: str, first: str) -> str:
@@ -25,6 +28,13 @@ def rows_of_each(many: str, of: str, first: str) -> str:
     if connection.vendor == "postgresql":
         return f"SELECT found.* FROM {many} CROSS JOIN LATERAL ({first.format('*')}) AS found"
     return f"SELECT found.* FROM {many} JOIN {of} found ON found.id IN ({first.format('id')})"
+
+
+def any_of(*parts: QuerySet[Any, Any]) -> RawSQL:
+    """What any of some queries finds, of one column each: as one list, for by an OR of them a table would be read."""
+    told = [part.query.sql_with_params() for part in parts]
+    sql = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part_{number}" for number, (sql, _) in enumerate(told))
+    return RawSQL(sql, [param for _, params in told for param in params])
 
 
 def values(kind: str, count: int) -> str:

@@ -68,6 +68,14 @@ def these_and_first(holders: Sequence[str], gate_key: str) -> QuerySet[Waiter]:
     return Waiter.objects.filter(pk__in=RawSQL(f"{these}SELECT id FROM ({best}) AS best", [*holders, *params, 1]))
 
 
+def this_and(holder: str, others: RawSQL) -> QuerySet[Waiter]:
+    """This one and others, as far as they wait. `others` selects the names of holders, as `holder`."""
+    of_one = "SELECT w.id FROM pools_waiter w WHERE w.holder = asking.holder LIMIT 1"
+    found = first_of_each(f"({others.sql}) AS asking", "pools_waiter", of_one)
+    ids = f"SELECT id FROM pools_waiter WHERE holder = %s UNION ALL {found}"
+    return Waiter.objects.filter(pk__in=RawSQL(ids, [holder, *others.params]))
+
+
 def _first_of_lanes(gate_key: str, most: int) -> tuple[str, list[Any]]:
     """The first of each lane of a gate's line, by id."""
     lanes = f"pools_gate JOIN pools_lanegate lg ON pools_gate.key = %s AND {_LANES}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.lookups import Exact
 
 from pools import lines, rules
-from pools.firsts import rows_of_each, values
+from pools.firsts import any_of, rows_of_each, values
 from pools.lines import COUNT_TO
 from pools.models import Change, Gate, Hold, Pool, PoolSettings, Waiter
 from pools.sizing import DELETED, overtaking
@@ -123,9 +124,10 @@ def _pool_view(gate: Gate) -> PoolView:
 
 @dataclass(frozen=True)
 class Picture:
-    """Gates that candidates share, by their ids, each with its `line`; and the settings of all pools.
+    """Gates by their ids, and the settings of all pools.
 
-    Read by one query, so that a page can show pools, run limits and workers as they stood at one moment.
+    Read by one query, so that a page can show pools, run limits and workers as they stood at one moment. `also`: what
+    was asked for beside them, by the same query; empty if there are no gates.
     """
 
     gates: Mapping[int, Gate]
@@ -133,6 +135,7 @@ class Picture:
     run_buffer: int
     default_limit: int | None
     granularity: str
+    also: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, *kinds: str) -> list[Gate]:
         """The gates of some kinds, in the order of their keys."""
@@ -144,16 +147,44 @@ class Picture:
         return _busiest_first(self.of("pool"))
 
 
-def picture(keys: Iterable[str] | None = None) -> Picture:
-    """How all that is shared stands now; with `keys`, only those of these gates that are there."""
+NOTHING = Picture({}, False, 0, None, "")  # nobody asked for gates
+Also = Mapping[str, RawSQL]  # subqueries by their names
+
+
+def picture(keys: Iterable[str] | None = None, also: Also | None = None) -> Picture:
+    """How all that is shared stands now, each gate with its `line`; with `keys`, only those of these gates."""
     shared = Gate.objects.filter(kind__in=rules.SHARED_KINDS)
-    found = _with_line(shared if keys is None else shared.filter(key__in=list(keys)))
+    return _picture(_with_line(shared if keys is None else shared.filter(key__in=list(keys))), also or {})
+
+
+def picture_of(gate_ids: Iterable[int], holders: Sequence[str] | None = None, also: Also | None = None) -> Picture:
+    """These gates; with `holders` also those of which they have slots, each with its `line`, and with `mine`: how many.
+
+    Gates of one run are among them, which nobody shares.
+    """
+    gates = Gate.objects.select_related("pool")
+    if holders is None:
+        return _picture(gates.filter(pk__in=list(gate_ids)), also or {})
+    holds = Hold.objects.filter(holder__in=holders)
+    mine = holds.filter(gate=OuterRef("pk")).order_by().values("gate").annotate(slots=Sum("slots")).values("slots")
+    wanted = list(gate_ids)
+    parts = [Gate.objects.filter(pk__in=wanted).values("id")] if wanted else []
+    concerned = gates.filter(pk__in=any_of(*parts, holds.values("gate_id")))
+    return _picture(concerned.annotate(line=lines.count(), mine=Subquery(mine)), also or {})
+
+
+def _picture(found: QuerySet[Gate], also: Also) -> Picture:
     settings = PoolSettings.objects.all()
-    of_all = ("check_at_queue", "run_buffer", "default_limit")
-    rows = found.annotate(**{name: Subquery(settings.values(name)[:1]) for name in of_all}).order_by("key")
-    gates = {gate.pk: gate for gate in rows}
-    first: Any = next(iter(gates.values()), None) or pool_settings()
-    return Picture(gates, bool(first.check_at_queue), first.run_buffer, first.default_limit, first.granularity)
+    of_all = ("check_at_queue", "run_buffer", "default_limit", "granularity")
+    known = {f"all_{name}": Subquery(settings.values(name)[:1]) for name in of_all}
+    gates = {gate.pk: gate for gate in found.annotate(**known, **also).order_by("key")}
+    first: Any = next(iter(gates.values()), None)
+    if first is None:
+        row = pool_settings()
+        return Picture({}, row.check_at_queue, row.run_buffer, row.default_limit, row.granularity)
+    told = {name: getattr(first, name) for name in also}
+    return Picture(gates, bool(first.all_check_at_queue), first.all_run_buffer, first.all_default_limit,
+                   first.all_granularity, told)  # fmt: skip
 
 
 def pool_settings() -> PoolSettings:
@@ -182,18 +213,6 @@ def gates(*kinds: str, most: int = COUNT_TO) -> list[Gate]:
 def gates_where(most: int, **which: object) -> list[Gate]:
     """The first of some gates, each with its `line` up to COUNT_TO + 1."""
     return list(Gate.objects.filter(**which).annotate(line=lines.count()).order_by("id")[:most])
-
-
-def met(holders: Sequence[str], gate_ids: Iterable[int], most: int = 40) -> list[Gate]:
-    """These gates and those of which these holders have slots, in the order in which they are met.
-
-    Each with its `line`, and with `mine`: the slots that these holders have. One query.
-    """
-    holds = Hold.objects.filter(holder__in=holders)
-    mine = holds.filter(gate=OuterRef("pk")).order_by().values("gate").annotate(slots=Sum("slots")).values("slots")
-    concerned = Gate.objects.filter(Q(pk__in=list(gate_ids)) | Q(pk__in=holds.values("gate")))
-    found = concerned.annotate(line=lines.count(), mine=Subquery(mine)).order_by("id")[:most]
-    return sorted(found, key=lambda gate: (rules.KINDS.index(gate.kind), gate.pk))
 
 
 def use(*kinds: str) -> list[tuple[str, str, int, int | None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import F, IntegerField, QuerySet
@@ -15,7 +16,7 @@ from pools import explain, samples
 from pools import queries as pool_queries
 from pools.explain import Waiting
 from pools.models import Gate
-from pools.queries import COUNT_TO, Picture
+from pools.queries import COUNT_TO, Also, Picture
 from runs import admission, in_force, lineage, present, states
 from runs.lineage import Failure
 from runs.models import Op, Run, RunQueue, TagRule, Worker
@@ -38,6 +39,16 @@ _FAILED = f"""(SELECT count(*)
 
 # Up to when the clock has sampled how things stand, which it does every so many seconds: its sign of life.
 _SAMPLED = f"(SELECT upto FROM pools_sampled WHERE step = {samples.FINEST})"
+_COUNTED = {
+    "runs_queued": _QUEUED,
+    "runs_in_progress": _IN_PROGRESS,
+    "ops_waiting": _WAITING,
+    "maximum": "(SELECT max_concurrent_runs FROM runs_runqueue)",
+    "maximum_version": "(SELECT version FROM runs_runqueue)",
+    "drift": _DRIFT,
+    "failed": _FAILED,
+    "sampled": _SAMPLED,
+}
 SILENT = 30.0  # seconds beyond that, after which the clock counts as silent
 
 
@@ -62,24 +73,35 @@ class Now:
 
 def now(most: int = COUNT_TO) -> Now:
     """The deployment in a few numbers. One query."""
-    counted = {
-        "queued": _QUEUED,
-        "progress": _IN_PROGRESS,
-        "waiting": _WAITING,
-        "drift": _DRIFT,
-        "failed": _FAILED,
-        "sampled": _SAMPLED,
-    }
-    rows = RunQueue.objects.annotate(
-        **{
-            name: RawSQL(sql, [most + 1] if "%s" in sql else [], output_field=IntegerField())
-            for name, sql in counted.items()
-        }
+    return _as_now(RunQueue.objects.annotate(**counted(most)).values(*_COUNTED).get())
+
+
+def counted(most: int = COUNT_TO) -> Also:
+    """The same as subqueries, for a query that is made anyway: with `beside`, or `known`."""
+    return {name: RawSQL(sql, [most + 1] if "%s" in sql else [], IntegerField()) for name, sql in _COUNTED.items()}
+
+
+def beside(picture: Picture) -> Now:
+    """The deployment in a few numbers, as they stood when a picture was taken with `counted`."""
+    return _as_now(picture.also) if picture.also else now()
+
+
+def known(also: Mapping[str, Any]) -> dict[str, Now]:
+    """The same as `now` for a block that shows what was read with `counted`, if anything was: no page asks again."""
+    return {"now": _as_now(also)} if also else {}
+
+
+def _as_now(row: Mapping[str, Any]) -> Now:
+    return Now(
+        row["runs_queued"],
+        row["runs_in_progress"],
+        row["ops_waiting"],
+        row["maximum"],
+        row["maximum_version"],
+        row["drift"],
+        row["failed"],
+        _silent_since(row["sampled"]),
     )
-    row = rows.values(*counted, "max_concurrent_runs", "version").get()
-    limit, version = row["max_concurrent_runs"], row["version"]
-    silent = _silent_since(row["sampled"])
-    return Now(row["queued"], row["progress"], row["waiting"], limit, version, row["drift"], row["failed"], silent)
 
 
 def _silent_since(sampled: int | None) -> datetime | None:

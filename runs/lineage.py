@@ -7,22 +7,28 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
-from runs import states
+from pools.firsts import any_of
+from runs import queries, states
 from runs.models import Op, OpEvent, Run
 
 MOST_CHILDREN = 5  # shown of a run
 MOST_TRIES = 100  # of an op, on its page
 NEWEST = 20  # failures among which those are looked for that need a person
 MOST_OF_A_RUN = 2000
+LATELY = 20  # runs of a job among which its last success is looked for
 
 
-def tries(op_id: int) -> list[OpEvent]:
+def tries(op: Op) -> list[OpEvent]:
     """What befell the attempts of an op, the newest last; of very many the newest."""
-    return list(OpEvent.objects.filter(op=op_id).order_by("-id")[:MOST_TRIES])[::-1]
+    if not queries.is_told_of(op):
+        return []
+    return list(OpEvent.objects.filter(op=op).order_by("-id")[:MOST_TRIES])[::-1]
 
 
-def tries_of(run: Run) -> dict[int, list[OpEvent]]:
-    """The same for all ops of a run, by the op's id; of very many the newest."""
+def tries_of(run: Run, ops: Iterable[Op]) -> dict[int, list[OpEvent]]:
+    """The same for all `ops` of a run, by the op's id; of very many the newest."""
+    if not any(map(queries.is_told_of, ops)):
+        return {}
     found: dict[int, list[OpEvent]] = {}
     for event in list(OpEvent.objects.filter(op__run=run).order_by("-id")[:MOST_OF_A_RUN])[::-1]:
         found.setdefault(event.op_id, []).append(event)
@@ -43,18 +49,35 @@ class Family:
         return self.children[-1] if self.children else None
 
 
-def family(run: Run) -> Family:
-    """The family of a run; of very many children the newest."""
-    above = {pk for pk in (run.parent_id, run.root_id) if pk is not None}
-    found = {row.pk: row for row in Run.objects.filter(pk__in=above)} if above else {}
-    # Only what is over is executed again.
-    children = list(Run.objects.filter(parent=run).order_by("-id")[: MOST_CHILDREN + 1]) if run.over else []
-    return Family(
+@dataclass(frozen=True)
+class Kin:
+    """The runs that a run is shown beside. `before`: the last before it that executed the same and succeeded."""
+
+    family: Family
+    before: Run | None
+
+
+def kin(run: Run) -> Kin:
+    """The family of a run, of very many children the newest; and the last success, if it is among the newest runs of
+    its job. One query.
+    """
+    lately = queries.of_job(Run.objects.all(), run.job, before=run.pk).order_by("-job", "-id")
+    parts = [lately.values("id")[:LATELY]]
+    if run.over:  # only what is over is executed again
+        parts.append(Run.objects.filter(parent=run).order_by("-id").values("id")[: MOST_CHILDREN + 1])
+    above = [pk for pk in (run.parent_id, run.root_id) if pk is not None]
+    if above:
+        parts.append(Run.objects.filter(pk__in=above).values("id"))
+    found = {row.pk: row for row in Run.objects.filter(pk__in=any_of(*parts)).order_by("-id")}
+    children = [row for row in found.values() if row.parent_id == run.pk][: MOST_CHILDREN + 1]
+    same = (row for row in found.values() if row.pk < run.pk and (row.job, row.plan_id) == (run.job, run.plan_id))
+    family = Family(
         found.get(run.parent_id or 0),
         found.get(run.root_id or 0) if run.root_id != run.parent_id else None,
         tuple(children[:MOST_CHILDREN][::-1]),
         len(children) > MOST_CHILDREN,
     )
+    return Kin(family, next((row for row in same if row.state == states.SUCCESS), None))
 
 
 def newest_child(run: Run) -> Run | None:

@@ -8,18 +8,22 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, QuerySet
+from django.db.models import BooleanField, Exists, OuterRef, QuerySet
 from django.db.models.expressions import RawSQL
 
-from pools import claims, explain
+from pools import claims, explain, rules
 from pools.explain import Waiting
 from pools.firsts import first_of_each, values
+from pools.models import Gate
+from pools.queries import Also
 from runs import graph, plans, states
 from runs.catalog import ASSET_JOB
-from runs.models import Op, Run
+from runs.models import Op, OpEvent, Run
 from runs.transitions import op_holder, run_holder
 
 LAST = 2**63 - 1  # no id is greater
+MOST_HOLDERS = 500  # ops of a run whose slots are counted
+MOST_LIMITS = 40  # shown of those that a run meets
 
 
 class NoSuchRun(LookupError):
@@ -122,12 +126,51 @@ class OpView:
         return self.op.started_at or self.op.admitted_at
 
 
+@dataclass(frozen=True)
+class RunView:
+    """A run's ops in plan order, with why those wait that do; why it waits itself, if it does; and its limits.
+
+    `limits`: the gates that they meet now, in the order in which they are met, each with its `line`, and with `mine`:
+    the slots that the run and its ops have. `also`: see `pools.queries.Picture`.
+    """
+
+    ops: Sequence[OpView]
+    waiting: Waiting | None
+    limits: Sequence[Gate]
+    also: Mapping[str, Any]
+
+
+def view_of(run: Run, also: Also | None = None) -> RunView:
+    """A run as it stands. Three queries."""
+    ops = list(_ops().filter(run=run).order_by("rank"))
+    if run.over:
+        return RunView(_op_views(run, ops, {}), None, [], {})
+    holder = run_holder(run.pk)
+    at_work = [op_holder(op.pk) for op in ops if op.state in states.OP_WITH_SLOTS]
+    asking = [holder] if run.state == states.QUEUED else _ready(ops)
+    why, picture = explain.waiting_and_met(asking, [holder, *at_work[:MOST_HOLDERS]], also)
+    met = {check.gate.id for one in why.values() for check in one.explanation.checks}
+    met |= {entry.gate.id for one in why.values() for entry in one.explanation.taken}
+    limits = sorted(
+        (gate for gate in picture.gates.values() if gate.pk in met or gate.mine),  # type: ignore[attr-defined]
+        key=lambda gate: (rules.KINDS.index(gate.kind), gate.pk),
+    )
+    return RunView(_op_views(run, ops, why), why.get(holder), limits[:MOST_LIMITS], picture.also)
+
+
 def ops_of(run: Run) -> list[OpView]:
     """The ops of a run in plan order, with why those wait that do."""
-    ops = list(Op.objects.filter(run=run).order_by("rank"))
+    ops = list(_ops().filter(run=run).order_by("rank"))
+    return _op_views(run, ops, explain.waiting(_ready(ops)))
+
+
+def _ready(ops: Iterable[Op]) -> list[str]:
+    return [op_holder(op.pk) for op in ops if op.state == states.READY]
+
+
+def _op_views(run: Run, ops: Sequence[Op], why: Mapping[str, Waiting]) -> list[OpView]:
     plan = plans.load(run.plan_id)
     unfinished = {op.key for op in ops if op.state != states.SUCCESS}
-    why = explain.waiting([op_holder(op.pk) for op in ops if op.state == states.READY])
     return [
         OpView(
             op,
@@ -160,17 +203,27 @@ def dependencies(run: Run, ops: Iterable[OpView]) -> dict[str, tuple[str, ...]]:
 
 def op(op_id: int) -> OpView | None:
     """One op and its upstream that has not finished; why it waits for slots is `runs.why`'s to say."""
-    row = Op.objects.filter(pk=op_id).select_related("run").first()
+    row = _ops().filter(pk=op_id).select_related("run").first()
     return _view(row) if row else None
 
 
 def find_op(uid: str, key: str) -> OpView | None:
     """The op under a step key of the run with this uid, or whose uid begins with it. Raises as `find` does."""
-    exact = Op.objects.filter(run__uid=uid, key=key).select_related("run").first()
+    exact = _ops().filter(run__uid=uid, key=key).select_related("run").first()
     if exact is not None:
         return _view(exact)
-    row = Op.objects.filter(run=find(uid), key=key).select_related("run").first()
+    row = _ops().filter(run=find(uid), key=key).select_related("run").first()
     return _view(row) if row else None
+
+
+def is_told_of(op: Op) -> bool:
+    """Whether anything befell an op's attempts; of one that was read elsewhere that is not known, and may be."""
+    return getattr(op, "told", True)
+
+
+def _ops() -> QuerySet[Op]:
+    """Ops, each with whether anything befell its attempts: mostly nothing did, and is not asked for."""
+    return Op.objects.annotate(told=Exists(OpEvent.objects.filter(op=OuterRef("pk"))))
 
 
 def _view(row: Op) -> OpView:

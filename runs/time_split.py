@@ -11,7 +11,7 @@ from django.utils import timezone
 from pools import waits
 from pools.explain import Waiting
 from pools.waits import Limit
-from runs import lineage, queries, spans, states
+from runs import lineage, spans, states
 from runs.models import OpEvent, Run
 from runs.queries import OpView
 from runs.spans import Span
@@ -57,8 +57,9 @@ class TimeSplit:
 def of_run(run: Run, ops: Sequence[OpView], waiting: Waiting | None) -> TimeSplit:
     """The split of a run, of which `ops` are all ops. `waiting`: why it waits in the queue, if it does."""
     now = timezone.now()
-    waited = waits.of([run_holder(run.pk), *(op_holder(view.op.pk) for view in ops)])
-    tries = lineage.tries_of(run) if run.started_at else {}
+    # What has not started has waited for nothing yet, to the end.
+    waited = waits.of([run_holder(run.pk), *(op_holder(view.op.pk) for view in ops)]) if run.started_at else {}
+    tries = lineage.tries_of(run, (view.op for view in ops))
     of_ops = {view.op.pk: spans.of_op(_record(view, waited, tries.get(view.op.pk, ())), now) for view in ops}
     in_queue = _in_queue(run, waited.get(run_holder(run.pk), []), waiting, now)
     together = _together([span for found in of_ops.values() for span in found], ops)
@@ -73,7 +74,7 @@ def of_run(run: Run, ops: Sequence[OpView], waiting: Waiting | None) -> TimeSpli
 def of_op(view: OpView) -> list[Span]:
     """The spans of one op."""
     holder = op_holder(view.op.pk)
-    return spans.of_op(_record(view, waits.of([holder]), lineage.tries(view.op.pk)), timezone.now())
+    return spans.of_op(_record(view, waits.of([holder]), lineage.tries(view.op)), timezone.now())
 
 
 def rounded(parts: Sequence[Part], whole: float | None = None, steps: int | None = None) -> list[Part]:
@@ -95,12 +96,6 @@ def rounded(parts: Sequence[Part], whole: float | None = None, steps: int | None
             seconds = count / steps
             found.append(replace(part, seconds=seconds, limits=rounded(part.limits, seconds, steps)))
     return found
-
-
-def last_success(run: Run) -> Run | None:
-    """The last run before this one that executed the same and succeeded, if it is among the newest."""
-    before = queries.of_job(Run.objects.all(), run.job, before=run.pk).order_by("-job", "-id")[:20]
-    return next((other for other in before if other.plan_id == run.plan_id and other.state == states.SUCCESS), None)
 
 
 def _attempts(tries: Iterable[OpEvent]) -> list[spans.Attempt]:

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
+
+from django.db.models.expressions import RawSQL
 
 from pools import explain, waits
 from pools import queries as pool_queries
 from pools.audit.books import Finding
 from pools.explain import Standing, Waiting
 from pools.models import Hold, Waiter
+from pools.queries import Also
 from pools.rules import PRIVATE_KINDS, Candidate, Gate, name_of
 from pools.waits import Limit
 from runs import queries, states
@@ -85,9 +89,10 @@ def ordinal(place: int) -> str:
     return f"{place}{ending}"
 
 
-def of_run(run: Run) -> Why | None:
-    """Why a run is still in the queue; None: it is not."""
-    return _why(run_holder(run.pk), run, explain.waiting([run_holder(run.pk)]))
+def of_run(run: Run, known: Waiting | None = None) -> Why | None:
+    """Why a run is still in the queue; None: it is not. `known`: that it waits, if that is known already."""
+    holder = run_holder(run.pk)
+    return _why(holder, run, {holder: known} if known else explain.waiting([holder]))
 
 
 def of_op(op: Op, siblings: Mapping[str, Waiting] | None = None) -> Why | None:
@@ -96,9 +101,17 @@ def of_op(op: Op, siblings: Mapping[str, Waiting] | None = None) -> Why | None:
     `siblings`: all that wait of its run, if that is known already.
     """
     if siblings is None:
-        ready = Op.objects.filter(run=op.run_id, state=states.READY).exclude(pk=op.pk).values_list("pk", flat=True)
-        siblings = explain.waiting([op_holder(op.pk), *map(op_holder, ready[: MOST_SIBLINGS + 1])])
+        siblings, _ = waiting_beside(op)
     return _why(op_holder(op.pk), op.run, siblings)
+
+
+def waiting_beside(op: Op, also: Also | None = None) -> tuple[Mapping[str, Waiting], Mapping[str, Any]]:
+    """All that wait of an op's run if it waits, else none. With `also`, what else was read by the same queries."""
+    if op.state != states.READY:
+        return {}, {}
+    ready = f"SELECT 'op:' || id AS holder FROM runs_op WHERE run_id = %s AND state = '{states.READY}' LIMIT %s"
+    found, picture = explain.waiting_beside(op_holder(op.pk), RawSQL(ready, [op.run_id, MOST_SIBLINGS + 2]), also)
+    return found, picture.also
 
 
 def waited_before(subject: Run | Op) -> list[Waited]:

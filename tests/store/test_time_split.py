@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from pools import sizing
-from runs import queries, run_limits, spans, states, time_split, transitions
+from runs import lineage, queries, run_limits, spans, states, time_split, transitions
 from runs.models import Run
 from runs.time_split import Part, TimeSplit
 from runs.verdict import CRASHED
@@ -183,5 +183,5 @@ def test_the_last_success_of_the_same_is_what_a_run_compares_with():
     good = carried_out(same)
     carried_out(same, ok=False)
     carried_out(job(op("other")))
-    assert time_split.last_success(started_run(same)) == good
-    assert time_split.last_success(good) is None
+    assert lineage.kin(started_run(same)).before == good
+    assert lineage.kin(good).before is None

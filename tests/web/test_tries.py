@@ -173,7 +173,7 @@ def test_many_tries_ask_one_question_and_are_shown_to_a_limit(viewer: Client, dj
         at = now + timedelta(seconds=number)
         OpEvent.objects.create(op=op, attempt=number, kind=verdict.FAILED, started_at=now, at=at, text=f"no. {number}.")
     viewer.get(address(op))
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(9):
         text = viewer.get(address(op)).content.decode()
     assert "no. 149." in text
     assert "no. 50." in text

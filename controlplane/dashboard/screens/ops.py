@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controlplane.dashboard.screens.block import Block
-from runs import lineage, log_lines, queries, states, why
+from runs import deployment, lineage, log_lines, queries, states, why
 from runs.queries import OpView
 
 
@@ -18,14 +18,16 @@ def op(argument: str) -> list[Block]:
 def blocks_of_op(view: OpView) -> list[Block]:
     """The parts of an op's page."""
     row, run = view.op, view.op.run
-    reasons = why.of_op(row)
+    siblings, also = why.waiting_beside(row, deployment.counted())
+    reasons = why.of_op(row, siblings)
     source = lineage.sources([row]).get(row.reused_from or 0)
-    tries = lineage.tries(row.pk)
+    tries = lineage.tries(row)
     lines = log_lines.tail(run, row) if row.attempt or tries else []  # before its first attempt it said nothing
     log = {"run": run, "lines": lines, "op": row.key, "source": source}
-    head = {"op": row, "upstream": view.upstream if row.state == states.PENDING else (), "source": source}
+    upstream = view.upstream if row.state == states.PENDING else ()
+    head = {"op": row, "upstream": upstream, "source": source, "priority": run.priority + row.priority}
     return [
-        Block("op-head", "runs/_op_head.html", {**head, "priority": run.priority + row.priority}),
+        Block("op-head", "runs/_op_head.html", head | deployment.known(also)),
         Block("why", "runs/_op_why.html", {"op": row, "why": reasons}),
         Block(
             "waited",

@@ -37,7 +37,8 @@ def rail(argument: str = "") -> list[Block]:
 
 
 def overview(argument: str = "") -> list[Block]:
-    picture, now = pool_queries.picture(), deployment.now()
+    picture = pool_queries.picture(also=deployment.counted())
+    now = deployment.beside(picture)
     pools, workers = picture.pools, deployment.worker_queues(picture.of("workers"))
     longest = verdict.longest_line(pools)
     ahead = deployment.ahead(longest.name if longest else "", picture)

@@ -14,7 +14,7 @@ from pools import pauses
 from pools import queries as pool_queries
 from pools.models import Hold, Waiter
 from pools.queries import PoolView
-from runs import queries
+from runs import deployment, queries
 from runs.audit import record
 
 
@@ -25,10 +25,11 @@ def pools(argument: str = "") -> list[Block]:
 
 
 def pool(argument: str) -> list[Block]:
-    found = pool_queries.pool(argument)
-    if found is None:
-        raise LookupError(argument)
     key = f"pool:{argument}"
+    picture = pool_queries.picture([key], deployment.counted())
+    if not picture.gates:
+        raise LookupError(argument)
+    (found,) = picture.pools
     holds, line = pool_queries.holds(key), pool_queries.line(key)
     names = queries.named([*(hold.holder for hold in holds), *(waiter.holder for waiter in line), found.kept_for])
     stuck = record.stuck_among(holds, names)
@@ -42,6 +43,7 @@ def pool(argument: str) -> list[Block]:
                 "pool": found,
                 "kept_for": names.get(found.kept_for),
                 "mark": pauses.mark(found),
+                "now": deployment.beside(picture),
                 "stuck": sum(hold.slots for hold in holds if hold.pk in stuck),
             },
         ),

@@ -12,7 +12,8 @@ from runs import deployment
 
 
 def queue(argument: str = "") -> list[Block]:
-    picture, now = pool_queries.picture(), deployment.now()
+    picture = pool_queries.picture(also=deployment.counted())
+    now = deployment.beside(picture)
     return [
         bulk_canceling(),
         Block("queue-limits", "queue/_summary.html", {"rules": picture.of("run_tag"), "now": now}),

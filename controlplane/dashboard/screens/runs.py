@@ -12,15 +12,12 @@ from django.utils import timezone
 from controlplane.dashboard import graph
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.timeline import Choice, Timeline
-from pools import queries as pool_queries
-from pools.models import Gate
-from runs import bulk_cancel, filters, lineage, log_lines, queries, reexecution, states, time_split, transitions, why
+from runs import bulk_cancel, deployment, filters, lineage, log_lines, queries, reexecution, time_split, why
 from runs.filters import Filter
+from runs.lineage import Family
 from runs.models import Run
-from runs.queries import OpView
-from runs.why import Why
+from runs.queries import OpView, RunView
 
-MOST_HOLDERS = 500  # ops of a run whose slots are counted
 JUST_ENDED = timedelta(minutes=1)
 
 
@@ -83,20 +80,22 @@ def run(argument: str) -> list[Block]:
 
 def blocks_of_run(run: Run, choice: Choice | None = None) -> list[Block]:
     """The parts of a run's page."""
-    ops = queries.ops_of(run)
-    waiting_ops = [view for view in ops if view.waiting]
-    reasons = why.of_run(run) if run.state == states.QUEUED else None
-    waiting_ops.sort(key=lambda view: view.waiting.since if view.waiting else run.queued_at)
+    view = queries.view_of(run, deployment.counted())
+    ops = view.ops
+    waiting_ops = [one for one in ops if one.waiting]
+    waiting_ops.sort(key=lambda one: one.waiting.since if one.waiting else run.queued_at)
+    reasons = why.of_run(run, view.waiting) if view.waiting else None
     more = len(waiting_ops) - 6
-    split = time_split.of_run(run, ops, reasons.waiting if reasons else None)
+    split = time_split.of_run(run, ops, view.waiting)
     line = Timeline(run, ops, split.spans, choice)
-    sources = lineage.sources(view.op for view in ops)
+    sources = lineage.sources(one.op for one in ops)
+    kin = lineage.kin(run)
     return [
-        Block("run-head", "runs/_head.html", _head_of_run(run, ops, line.done)),
+        Block("run-head", "runs/_head.html", _head_of_run(run, view, line.done, kin.family)),
         Block("why", "runs/_why.html", {"run": run, "why": reasons, **_first_of(run, waiting_ops), "more": more}),
-        Block("limits-met", "runs/_limits_met.html", {"limits": _limits_met(run, ops, reasons)}),
+        Block("limits-met", "runs/_limits_met.html", {"limits": view.limits}),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
-        Block("time", "runs/_time.html", {"run": run, "split": split, "before": time_split.last_success(run)}),
+        Block("time", "runs/_time.html", {"run": run, "split": split, "before": kin.before}),
         Block("graph", "runs/_graph.html", {"graph": graph.of_run(run, ops, queries.dependencies(run, ops))}),
         Block("log", "runs/_log.html", {"run": run, "lines": log_lines.tail(run) if run.started_at else [], "op": ""}),
     ]
@@ -112,23 +111,13 @@ def _first_of(run: Run, waiting: Sequence[OpView]) -> dict[str, Any]:
     return {"first": first, "first_why": why.of_op(first, known), "ops": waiting[1:6]}
 
 
-def _limits_met(run: Run, ops: Sequence[OpView], reasons: Why | None) -> Sequence[Gate]:
-    """Every limit that a run, or those of its ops that wait or hold slots, meets now; none once it is over."""
-    if run.over:
-        return []
-    waiting = [reasons.waiting] if reasons else [view.waiting for view in ops if view.waiting]
-    gates = {check.gate.id for one in waiting for check in one.explanation.checks}
-    gates |= {entry.gate.id for one in waiting for entry in one.explanation.taken}
-    at_work = [transitions.op_holder(view.op.pk) for view in ops if view.op.state in states.OP_WITH_SLOTS]
-    return pool_queries.met([transitions.run_holder(run.pk), *at_work[:MOST_HOLDERS]], gates)
-
-
-def _head_of_run(run: Run, ops: Sequence[OpView], done: int) -> dict[str, Any]:
+def _head_of_run(run: Run, view: RunView, done: int, family: Family) -> dict[str, Any]:
     return {
         "run": run,
-        "ops": ops,
+        "ops": view.ops,
         "done": done,
-        "reused": sum(view.op.reused_from is not None for view in ops),
-        "family": lineage.family(run),
-        "reusable": run.over and reexecution.can_reuse(run, [view.op.state for view in ops]),
+        "reused": sum(one.op.reused_from is not None for one in view.ops),
+        "family": family,
+        "reusable": run.over and reexecution.can_reuse(run, [one.op.state for one in view.ops]),
+        **deployment.known(view.also),
     }

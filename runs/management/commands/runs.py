@@ -245,7 +245,7 @@ def _family(run: Run) -> dict[str, Any]:
 
 def _ops(run: Run, views: Sequence[OpView]) -> list[dict[str, Any]]:
     """The ops of a run in JSON, with what befell their attempts and what they reuse."""
-    tries, sources = lineage.tries_of(run), lineage.sources(view.op for view in views)
+    tries, sources = lineage.tries_of(run, (view.op for view in views)), lineage.sources(view.op for view in views)
     found = []
     for view in views:
         source = sources.get(view.op.reused_from or 0)
