@@ -37,12 +37,15 @@ class Again:
 
 @dataclass(frozen=True)
 class Asked:
-    """A run that is asked for: tags on top of the job's, a priority that is written as the tag for it, params."""
+    """A run that is asked for: tags on top of the job's, a priority that is written as the tag for it, params; and the
+    run from which this was filled in.
+    """
 
     job: Job
     tags: Mapping[str, Any] | None = None
     priority: int | None = None
     values: Mapping[str, Any] | None = None
+    source: Run | None = None
 
 
 class NotDue(Exception):
@@ -90,14 +93,16 @@ def launch(
     priority: int | None = None,
     values: Mapping[str, Any] | None = None,
     again: Again | None = None,
+    source: Run | None = None,
 ) -> Run:
     """Queue a run of a job; it starts at once if every limit has room. Every run goes through the queue.
 
-    `tags` are added to the job's; `priority` is written as the tag for it. `values` are the params.
+    `tags` are added to the job's; `priority` is written as the tag for it. `values` are the params. `source`: the run
+    from which this was filled in.
     Raises CannotLaunch; NotDue if somebody else was first to execute a run again. One transaction: the run, its ops,
     its place in the queue.
     """
-    wanted = _checked(Asked(job, tags, priority, values), again)
+    wanted = _checked(Asked(job, tags, priority, values, source), again)
     kept = _keep([wanted])
     with claims.desk() as desk:
         if again and not _is_first(again):
@@ -142,12 +147,13 @@ class _Wanted:
     tags: Mapping[str, str]
     values: Mapping[str, Any]
     again: Again | None
+    source: Run | None
 
 
 def _checked(asked: Asked, again: Again | None = None) -> _Wanted:
     plan = again.plan if again else asked.job.plan
     tags, values = check(asked.job, plan, asked.tags, asked.priority, asked.values)
-    return _Wanted(asked.job, plan, tags, values, again)
+    return _Wanted(asked.job, plan, tags, values, again, asked.source)
 
 
 def _keep(wanted: Sequence[_Wanted]) -> dict[int, int]:
@@ -170,6 +176,7 @@ def _queue(desk: claims.Desk, wanted: Sequence[_Wanted], kept: Mapping[int, int]
                 launched_by=who[:150],
                 door=door,
                 queued_at=desk.now,
+                source=each.source,
                 **_family(each.again, each.tags),
             )
             for each in wanted

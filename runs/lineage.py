@@ -43,6 +43,9 @@ class Family:
     root: Run | None  # the first of them, where that is another one
     children: tuple[Run, ...]  # those that execute it again, the newest last
     more: bool  # whether there are older ones than these
+    source: Run | None = None  # the run from which its launch was filled in
+    launches: tuple[Run, ...] = ()  # those whose launches were filled in from it, the newest last
+    more_launches: bool = False
 
     @property
     def newest(self) -> Run | None:
@@ -65,17 +68,22 @@ def kin(run: Run) -> Kin:
     parts = [lately.values("id")[:LATELY]]
     if run.over:  # only what is over is executed again
         parts.append(Run.objects.filter(parent=run).order_by("-id").values("id")[: MOST_CHILDREN + 1])
-    above = [pk for pk in (run.parent_id, run.root_id) if pk is not None]
+    parts.append(Run.objects.filter(source=run).order_by("-id").values("id")[: MOST_CHILDREN + 1])
+    above = [pk for pk in (run.parent_id, run.root_id, run.source_id) if pk is not None]
     if above:
         parts.append(Run.objects.filter(pk__in=above).values("id"))
     found = {row.pk: row for row in Run.objects.filter(pk__in=any_of(*parts)).order_by("-id")}
     children = [row for row in found.values() if row.parent_id == run.pk][: MOST_CHILDREN + 1]
+    launches = [row for row in found.values() if row.source_id == run.pk][: MOST_CHILDREN + 1]
     same = (row for row in found.values() if row.pk < run.pk and (row.job, row.plan_id) == (run.job, run.plan_id))
     family = Family(
         found.get(run.parent_id or 0),
         found.get(run.root_id or 0) if run.root_id != run.parent_id else None,
         tuple(children[:MOST_CHILDREN][::-1]),
         len(children) > MOST_CHILDREN,
+        found.get(run.source_id or 0),
+        tuple(launches[:MOST_CHILDREN][::-1]),
+        len(launches) > MOST_CHILDREN,
     )
     return Kin(family, next((row for row in same if row.state == states.SUCCESS), None))
 

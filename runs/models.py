@@ -53,12 +53,10 @@ class Run(models.Model):
     canceled_by = models.CharField(max_length=150, blank=True)
     error = models.CharField(max_length=500, blank=True)  # why it failed, where that is not an op's fault
     deadline = models.DateTimeField(null=True)  # when it has been in progress for as long as it may
-    parent = models.ForeignKey(  # the run that it executes again
-        "self", null=True, on_delete=models.SET_NULL, related_name="children", db_index=False
-    )
-    root = models.ForeignKey(  # the first of that family
-        "self", null=True, on_delete=models.SET_NULL, related_name="descendants", db_index=False
-    )
+    # The run that it executes again, the first of that family, and the run from which its launch was filled in.
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children", db_index=False)
+    root = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="descendants", db_index=False)
+    source = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     retries_left = models.IntegerField(default=0)  # how often its family is executed again if it fails
     retry_at = models.DateTimeField(null=True)  # when it is to be executed again
 
@@ -89,6 +87,7 @@ class Run(models.Model):
             models.Index(fields=["retry_at"], name="runs_to_execute_again", condition=Q(retry_at__isnull=False)),
             models.Index(fields=["parent"], name="runs_executed_again", condition=Q(parent__isnull=False)),
             models.Index(fields=["root"], name="runs_of_a_family", condition=Q(root__isnull=False)),
+            models.Index(fields=["source", "id"], name="runs_launched_from_a_run", condition=Q(source__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -168,6 +171,38 @@ def test_assets_are_launched_again(operator: Client) -> None:
     page = text_of(operator, f"{reverse('launch-assets')}?from={run.uid}")
     assert "Launch 2 assets" in page
     assert "owner=me" in page
+
+
+def _sent_back(page: str) -> str:
+    found = re.search(r'name="from" value="(\w+)"', page)
+    assert found
+    return found[1]
+
+
+def test_a_run_knows_from_which_run_its_launch_was_filled_in(operator: Client) -> None:
+    filled = {"params.table": "users", "params.rows": "5"}
+    text_of(operator, COPY, 302, **filled)
+    first = Run.objects.get()
+    assert first.source is None
+    sent = {**filled, "from": _sent_back(text_of(operator, f"{COPY}?from={first.uid}"))}
+    yaml = text_of(operator, COPY, **sent, do="yaml")
+    assert _sent_back(yaml) == first.uid, "the other tab knows it too"
+    text_of(operator, COPY, 302, **{**sent, "params.rows": "6"})
+    run = Run.objects.latest("id")
+    assert (run.source, run.parent, run.params["rows"]) == (first, None, 6)
+    new, old = (text_of(operator, f"/runs/{each.uid}/") for each in (run, first))
+    assert f'Launched from</span> <a class="relative" href="/runs/{first.uid}/"' in new
+    assert f'Launched from it</span> <a class="relative" href="/runs/{run.uid}/"' in old
+    out = StringIO()
+    call_command("runs", "show", run.uid, "--json", stdout=out)
+    assert json.loads(out.getvalue())["source"] == first.uid
+
+
+def test_a_launch_goes_on_when_the_run_it_was_filled_in_from_has_been_removed(operator: Client) -> None:
+    filled = {"params.table": "users", "params.rows": "5"}
+    for sent in ("0" * 32, "nonsense", a.launched_run().uid):
+        text_of(operator, COPY, 302, **filled, **{"from": sent})
+        assert Run.objects.latest("id").source is None
 
 
 def test_a_run_of_another_job_or_none_is_no_source(operator: Client) -> None:

@@ -86,6 +86,7 @@ def _launch(request: HttpRequest, at: Page) -> HttpResponse:
         at.preset = _preset(at.job, whole(sent["preset"]) or 0)
     if request.method != "POST":
         return _begin(request, at)
+    at.source = _source_of(at.job, request.POST.get("from", ""))
     form = (YamlForm if "text" in request.POST else LaunchForm)(at.job, request.POST)
     match request.POST.get("do") or ("save" if request.POST.get("preset_name") else "launch"):
         case "yaml" | "form" as tab:
@@ -130,6 +131,11 @@ def _source(job: Job, uid: str) -> Run:
     if run.job != job.name:
         raise Http404(f"Run {run.short} is no run of {'assets' if job.name == ASSET_JOB else job.name}.")
     return run
+
+
+def _source_of(job: Job, uid: str) -> Run | None:
+    """The run from which a form was filled in that is sent now; None: from none, or it has been removed since."""
+    return Run.objects.filter(uid=uid, job=job.name).first() if uid else None
 
 
 def _asked(request: HttpRequest, document: Document) -> Document:
@@ -199,6 +205,7 @@ def _try_launch(request: HttpRequest, at: Page, form: Form) -> HttpResponse:
                 tags=document.tags,
                 priority=document.priority,
                 values=document.params,
+                source=at.source,
             )
         except CannotLaunch as error:
             form.take_errors(error.errors)

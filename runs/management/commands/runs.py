@@ -124,6 +124,7 @@ class Command(PlainCommand):
                     ("ended", clock(run.ended_at)),
                     ("canceled by", run.canceled_by),
                     ("executes again", run.parent.uid if run.parent else ""),
+                    ("launched from", run.source.uid if run.source else ""),
                     ("error", run.error),
                     ("tags", _tags(run)),
                     ("params", ", ".join(f"{name}={value!r}" for name, value in run.params.items())),
@@ -239,6 +240,7 @@ def _family(run: Run) -> dict[str, Any]:
     return {
         "parent": run.parent.uid if run.parent else None,
         "root": run.root.uid if run.root else None,
+        "source": run.source.uid if run.source else None,
         "deadline": run.deadline,
     }
 
