@@ -138,8 +138,9 @@ def test_6_a_stuck_slot_is_freed_in_1_click(hand: Hand) -> None:
 
 def test_7_a_pool_is_paused_in_2_clicks_or_2_keys(hand: Hand) -> None:
     hand.begin("/pools/dbt/")
-    hand.click(hand.page.locator("#pool-actions summary", has_text="Pause"))
-    hand.page.get_by_label("or at (Asia/Tokyo)").fill("09:30")
+    menu = hand.page.locator("#pool-actions .menu.pause")
+    hand.click(menu.locator("summary"))
+    menu.get_by_label("or at (Asia/Tokyo)").fill("09:30")
     hand.click(hand.page.get_by_role("button", name="Pause dbt"))
     expect(hand.page.locator("#pool-head")).to_contain_text("Paused by admin")
     expect(hand.page.locator("#pool-head")).to_contain_text(", 09:30")
@@ -215,8 +216,9 @@ def test_the_newest_pages_do_their_jobs_without_scripts(browser: Browser, known:
     # A pause with a reason and an end, in UTC.
     page.goto(f"{still.url}/pools/gpu_a10/")
     page.get_by_text("Pause", exact=True).click()
-    page.get_by_label("Reason, shown to all who wait").fill("new drivers")
-    page.get_by_label("or at (UTC)").fill("23:59")
+    menu = page.locator("#pool-actions .menu.pause")
+    menu.get_by_label("Reason, shown to all who wait").fill("new drivers")
+    menu.get_by_label("or at (UTC)").fill("23:59")
     page.get_by_role("button", name="Pause gpu_a10").click()
     expect(page.locator("#pool-head")).to_contain_text(re.compile(", 23:59: new drivers"))
 

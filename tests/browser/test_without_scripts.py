@@ -29,7 +29,7 @@ def test_the_whole_story_without_scripts(sign_in: Callable[..., Page], sluice: D
 
     page.locator("#p-database").get_by_role("link", name="database").click()
     page.get_by_text("Pause", exact=True).click()
-    page.get_by_label("Reason, shown to all who wait").fill("maintenance")
+    page.locator("#pool-actions .menu.pause").get_by_label("Reason, shown to all who wait").fill("maintenance")
     page.get_by_role("button", name="Pause database").click()
     expect(page.locator("#pool-head")).to_contain_text("maintenance")
     page.get_by_role("button", name="Resume").click()
