@@ -35,7 +35,7 @@ def find(job: str, preset_id: int) -> Preset:
     """A preset of a job. Raises NoSuchPreset."""
     found = Preset.objects.filter(job=job, pk=preset_id).first()
     if found is None:
-        raise NoSuchPreset(f"{job} has no such preset: it may have been deleted.")
+        raise NoSuchPreset("There is no such preset: it may have been deleted.")
     return found
 
 

@@ -6,9 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import Q
+
 from pools.models import Pool
 from runs import catalog, present, queries
-from runs.catalog import Job
+from runs.catalog import ASSET_JOB, Catalog, Job
+from runs.kept import Preset
 from runs.models import Op, Run
 
 MOST = 6  # of each kind
@@ -26,12 +29,13 @@ class Found:
     jobs: Sequence[Job] = field(default_factory=list)
     assets: Sequence[str] = field(default_factory=list)
     pools: Sequence[Pool] = field(default_factory=list)
+    presets: Sequence[Preset] = field(default_factory=list)
     runs: Sequence[Run] = field(default_factory=list)
     ops: Sequence[Op] = field(default_factory=list)
 
     @property
     def nothing(self) -> bool:
-        return not (self.tag or self.jobs or self.assets or self.pools or self.runs or self.ops)
+        return not (self.tag or self.jobs or self.assets or self.pools or self.presets or self.runs or self.ops)
 
 
 def find(text: str) -> Found:
@@ -48,12 +52,20 @@ def find(text: str) -> Found:
     if (asked := low.split(maxsplit=1))[0] == "launch":
         part = "".join(asked[1:])
         jobs = [job for name, job in sorted(offered.jobs.items()) if part in name.lower()][:MOST]
-        return Found(text, "", True, jobs, [name for name in sorted(offered.assets) if part in name.lower()][:MOST])
+        assets = [name for name in sorted(offered.assets) if part in name.lower()][:MOST]
+        return Found(text, "", True, jobs, assets, presets=_presets(part, offered, whose=True))
     jobs = [job for name, job in sorted(offered.jobs.items()) if low in name.lower()][:MOST]
     assets = [name for name in sorted(offered.assets) if low in name.lower()][:MOST]
     pools = Pool.objects.filter(name__icontains=text).order_by("name")[:MOST]
     ops = present.ops_at_work(LOOKED_THROUGH).filter(key__icontains=text).select_related("run").order_by("-id")[:MOST]
-    return Found(text, "", False, jobs, assets, list(pools), _runs(low, jobs), list(ops))
+    kept = _presets(text, offered)
+    return Found(text, "", False, jobs, assets, list(pools), kept, _runs(low, jobs), list(ops))
+
+
+def _presets(text: str, offered: Catalog, whose: bool = False) -> list[Preset]:
+    """Presets of what is offered by letters of their names; `whose`: or of their jobs' names."""
+    named = Q(name__icontains=text) | (Q(job__icontains=text) if whose else Q())
+    return list(Preset.objects.filter(named, job__in=[*offered.jobs, ASSET_JOB]).order_by("job", "name")[:MOST])
 
 
 def _runs(text: str, jobs: Sequence[Job]) -> list[Run]:

@@ -156,5 +156,40 @@ def test_a_preset_that_is_not_there_is_said(operator: Client, which: str) -> Non
     assert operator.get(f"{COPY}?preset={which}").status_code == 404
 
 
-def test_assets_that_are_ticked_have_none(operator: Client) -> None:
-    assert 'id="presets"' not in operator.get("/launch/?select=orders").content.decode()
+def test_assets_that_are_ticked_have_presets_too(operator: Client) -> None:
+    where = reverse("launch-assets")
+    sent = {"select": ["orders", "report"], "tags": "owner=me", "preset_name": "both", "do": "save"}
+    answer = operator.post(where, sent)
+    preset = Preset.objects.get()
+    assert answer["Location"] == f"{where}?preset={preset.pk}"
+    page = operator.get(answer["Location"]).content.decode()
+    assert "Launch 2 assets" in page
+    assert "owner=me" in page
+    assert page.count('name="select" value=') == 2
+    operator.post(where, {"select": ["orders"], "preset": preset.pk, "do": "update"})
+    assert Preset.objects.get().document["select"] == ["orders"]
+    assert "assets: both" in operator.get(reverse("changes")).content.decode()
+    answer = operator.post(reverse("preset-delete", args=[preset.job, preset.pk]))
+    assert answer["Location"] == reverse("jobs")
+    operator.post(reverse("change-revert", args=[Change.objects.latest("id").pk]))
+    assert Preset.objects.get().document["select"] == ["orders"]
+    assert operator.get(f"{where}?preset=999").status_code == 404
+
+
+def test_a_preset_of_assets_that_are_gone_says_so(operator: Client) -> None:
+    preset = presets.add("__ASSET_JOB", "old", {"params": {}, "tags": {}, "priority": None, "select": ["gone"]}, a.ADA)
+    answer = operator.get(f"{reverse('launch-assets')}?preset={preset.pk}", follow=True)
+    assert "there is no asset &#x27;gone&#x27;" in answer.content.decode()
+
+
+def test_presets_are_found_by_name_and_what_can_be_launched_by_that_word(operator: Client) -> None:
+    preset = saved(operator)
+    operator.post(reverse("launch-assets"), {"select": ["orders"], "preset_name": "just orders", "do": "save"})
+    link = f"{COPY}?preset={preset.pk}"
+    for text in ("night", "launch copy", "launch night", "launch"):
+        page = operator.get("/search/", {"q": text}, headers={"HX-Request": "true"}).content.decode()
+        assert link in page, text
+    assert "just orders" in page
+    assert "Launch nightly" in page
+    Preset.objects.filter(pk=preset.pk).update(job="is_not_offered")
+    assert link not in operator.get("/search/", {"q": "night"}).content.decode()

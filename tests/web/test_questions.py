@@ -32,7 +32,7 @@ MOST = {
     "/jobs/": 4,
     "/pools/": 6,
     "/jobs/copy_table/launch/": 8,
-    "/launch/?select=orders&select=report": 7,
+    "/launch/?select=orders&select=report": 8,
     "/pools/database/": 8,  # one of them for the chart
     "/runs/UID/": 12,
     "/runs/UID/ops/op_3/": 8,
@@ -45,7 +45,7 @@ MOST = {
     "/changes/CHANGE/": 5,
     "/settings/": 8,
     "/workers/": 6,
-    "/search/?q=o": 6,
+    "/search/?q=o": 7,
 }
 
 

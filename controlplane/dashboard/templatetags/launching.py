@@ -11,6 +11,7 @@ from django.urls import reverse
 from controlplane.dashboard.param_kinds import yaml_of
 from runs import catalog
 from runs.catalog import ASSET_JOB, Job
+from runs.kept import Preset
 from runs.models import Run
 
 register = template.Library()
@@ -24,6 +25,21 @@ register.filter("yaml", yaml_of)
 def launch_address(job: Job, selected: Sequence[str] | None = None) -> str:
     """The launch page of a job, or of some assets."""
     return reverse("launch-assets") if selected else reverse("launch", args=[job.name])
+
+
+@register.simple_tag
+def preset_address(preset: Preset) -> str:
+    """The launch page, filled in from a preset."""
+    where = reverse("launch-assets") if preset.job == ASSET_JOB else reverse("launch", args=[preset.job])
+    return f"{where}?preset={preset.pk}"
+
+
+@register.filter
+def preset_of(preset: Preset) -> str:
+    """What a preset launches, in words."""
+    if preset.job != ASSET_JOB:
+        return preset.job
+    return few(preset.document.get("select", ()))
 
 
 @register.simple_tag

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from pools.models import Change
 from pools.sizing import DELETED, RUN_BUFFER
+from runs.catalog import ASSET_JOB
 
 register = template.Library()
 
@@ -41,7 +42,8 @@ def field_name(change: Change) -> str:
 @register.filter
 def subject_name(subject: str) -> str:
     """What a change was about: the pool's or the rule's name."""
-    return SUBJECTS.get(subject) or subject.partition(":")[2] or subject
+    found = SUBJECTS.get(subject) or subject.partition(":")[2] or subject
+    return found.replace(f"{ASSET_JOB}:", "assets:", 1)
 
 
 @register.simple_tag
@@ -54,7 +56,8 @@ def about(change: Change, look: str = "nm") -> SafeString:
         case "pools":
             where = reverse("settings")
         case "preset":
-            where = reverse("launch", args=[name.partition(":")[0]])
+            job = name.partition(":")[0]
+            where = reverse("jobs") if job == ASSET_JOB else reverse("launch", args=[job])
         case _:
             where = reverse("limits")
     mono = " mono" if kind == "rule" else ""

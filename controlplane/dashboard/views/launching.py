@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from controlplane.dashboard import param_kinds
@@ -16,6 +15,7 @@ from controlplane.dashboard.launch_form import LaunchForm, YamlForm
 from controlplane.dashboard.param_kinds import Unreadable
 from controlplane.dashboard.roles import may_operate, operators_only
 from controlplane.dashboard.screens import rail_counts
+from controlplane.dashboard.templatetags.launching import preset_address
 from controlplane.dashboard.views.page import author, by_htmx, page
 from controlplane.dashboard.views.runs import the_run
 from pools.limits import shown, whole
@@ -30,6 +30,8 @@ from runs.models import Op, Run
 from runs.presets import InvalidPreset, NoSuchPreset
 
 Form = LaunchForm | YamlForm
+
+SELECT = "select"  # in a preset of assets: which
 
 
 @dataclass
@@ -55,6 +57,8 @@ def launch_assets(request: HttpRequest) -> HttpResponse:
     names = request.POST.getlist("select") or request.GET.getlist("select")
     if not names and (uid := request.GET.get("from")):
         names = list(Op.objects.filter(run=the_run(uid)).order_by("rank").values_list("key", flat=True))
+    if not names and "preset" in request.GET:
+        names = _preset(ASSET_JOB, whole(request.GET["preset"]) or 0).document.get(SELECT, [])
     try:
         job = launch.find_assets(catalog.current(), names)
     except CannotLaunch as error:
@@ -66,10 +70,10 @@ def launch_assets(request: HttpRequest) -> HttpResponse:
 @require_POST
 @operators_only
 def delete_preset(request: HttpRequest, name: str, preset_id: int) -> HttpResponse:
-    preset = _preset(_job(name), preset_id)
+    preset = _preset(name if name == ASSET_JOB else _job(name).name, preset_id)
     presets.delete(preset, author(request))
     messages.success(request, f"Preset {preset.name} is deleted.", extra_tags=str(author(request).made[-1].pk))
-    return redirect("launch", name)
+    return redirect("jobs") if name == ASSET_JOB else redirect("launch", name)
 
 
 def _job(name: str) -> Job:
@@ -82,8 +86,8 @@ def _job(name: str) -> Job:
 def _launch(request: HttpRequest, at: Page) -> HttpResponse:
     """By GET, the form as it begins; to htmx, only the limits. By POST, what the button says that was pressed."""
     sent = request.POST if request.method == "POST" else request.GET
-    if "preset" in sent and at.job.name != ASSET_JOB:
-        at.preset = _preset(at.job, whole(sent["preset"]) or 0)
+    if "preset" in sent:
+        at.preset = _preset(at.job.name, whole(sent["preset"]) or 0)
     if request.method != "POST":
         return _begin(request, at)
     at.source = _source_of(at.job, request.POST.get("from", ""))
@@ -111,16 +115,16 @@ def _begin(request: HttpRequest, at: Page) -> HttpResponse:
         at.source = _source(at.job, request.GET["from"])
         document = launch_document.of_run(at.source, at.job)
     elif at.preset:
-        document = Document(**at.preset.document)
+        document = Document(**{part: kept for part, kept in at.preset.document.items() if part != SELECT})
     document = _asked(request, document)
     if by_htmx(request):
         return _limits(request, at, document)
     return _page(request, at, (YamlForm if request.GET.get("as") == "yaml" else LaunchForm)(at.job, document=document))
 
 
-def _preset(job: Job, preset_id: int) -> Preset:
+def _preset(job: str, preset_id: int) -> Preset:
     try:
-        return presets.find(job.name, preset_id)
+        return presets.find(job, preset_id)
     except NoSuchPreset as error:
         raise Http404(str(error)) from error
 
@@ -164,12 +168,13 @@ def _save(request: HttpRequest, at: Page, form: Form, update: bool) -> HttpRespo
     document = form.document
     if form.errors:
         return _page(request, at, form, status=422)
+    kept = document.as_json | ({SELECT: at.selected} if at.selected else {})
     try:
         if update and at.preset:
             version = whole(request.POST.get("preset_version", ""))
-            preset = presets.change(at.preset, document.as_json, author(request), version)
+            preset = presets.change(at.preset, kept, author(request), version)
         else:
-            preset = presets.add(at.job.name, request.POST.get("preset_name", ""), document.as_json, author(request))
+            preset = presets.add(at.job.name, request.POST.get("preset_name", ""), kept, author(request))
     except InvalidPreset as error:
         at.wrong_name = str(error)
         return _page(request, at, form, status=422)
@@ -180,7 +185,7 @@ def _save(request: HttpRequest, at: Page, form: Form, update: bool) -> HttpRespo
     text = f"Preset {preset.name} is saved."
     messages.success(request, text, extra_tags=str(author(request).made[-1].pk))
     as_yaml = "&as=yaml" if form.is_yaml else ""
-    return redirect(f"{reverse('launch', args=[at.job.name])}?preset={preset.pk}{as_yaml}")
+    return redirect(preset_address(preset) + as_yaml)
 
 
 def _check(job: Job, form: Form) -> int:
@@ -245,7 +250,7 @@ def _page(request: HttpRequest, at: Page, form: Form, status: int = 200, checked
         source=at.source,
         preset=at.preset,
         preset_version=request.POST.get("preset_version") or (at.preset and at.preset.version),
-        presets=None if at.job.name == ASSET_JOB else presets.of_job(at.job.name),
+        presets=presets.of_job(at.job.name),
         preset_name=request.POST.get("preset_name", ""),
         wrong_name=at.wrong_name,
         checked=checked,
