@@ -38,3 +38,10 @@ def test_a_template_carries_no_looks_and_no_behaviour(path):
     text = re.sub(r"\{#.*?#\}|\{% comment %\}.*?\{% endcomment %\}", "", (ROOT / path).read_text(), flags=re.S)
     found = [what for what, pattern in FORBIDDEN.items() if pattern.search(text)]
     assert found == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_what_is_asked_for_by_a_row_is_told_when_the_row_is_gone(path):
+    """htmx drops an answer whose target is gone, as a row may be that the stream has redrawn: toasts stay."""
+    elements = re.findall(r"<[a-z]+\b[^<]*\bhx-swap=\"none\"[^<]*", (ROOT / path).read_text())
+    assert [element for element in elements if 'hx-target="#' not in element] == []
