@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pools import claims, sizing, waits
-from pools.claims import board
+from pools.claims import Desk
 from runs import states, transitions
 from tests.builders import ADA, carry_out, end, job, launched_run, op, pool, start, state_of, the_op, workers
 
@@ -19,7 +19,7 @@ def later(monkeypatch):
     """The desks' time, some seconds on."""
     ahead = [0.0]
 
-    class Later(board.Desk):
+    class Later(Desk):
         def __init__(self, now) -> None:
             super().__init__(now + timedelta(seconds=ahead[0]))
 
