@@ -52,6 +52,9 @@ class Family:
         return self.children[-1] if self.children else None
 
 
+NOT_SHOWN = Family(None, None, (), False)  # where a run is shown without its family
+
+
 @dataclass(frozen=True)
 class Kin:
     """The runs that a run is shown beside. `before`: the last before it that executed the same and succeeded."""

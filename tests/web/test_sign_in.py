@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from controlplane.dashboard import login_links
+from controlplane.dashboard.models import Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,6 +51,51 @@ def test_a_password_signs_in(engine) -> None:
     )
     assert browser.post("/logout/").status_code == 302
     assert browser.get("/").status_code == 302
+
+
+@pytest.fixture
+def browser(engine) -> Client:
+    """Ann's, who is signed in and may only look."""
+    client = Client()
+    client.force_login(User.objects.create_user("ann", password="a long secret"))
+    return client
+
+
+def test_a_session_is_read_together_with_its_user(browser: Client) -> None:
+    (row,) = Session.objects.all()
+    assert row.user == User.objects.get()
+    with CaptureQueriesContext(connection) as asked:
+        assert browser.get("/login/").status_code == 200
+    assert len([each for each in asked.captured_queries if "auth_user" in each["sql"]]) == 1
+
+
+def test_what_becomes_of_a_user_holds_from_the_next_request_on(browser: Client) -> None:
+    ann, where = User.objects.get(), "/pools/database/pause/"
+    assert browser.post(where).status_code == 403
+    ann.groups.add(Group.objects.get_or_create(name="operators")[0])
+    assert browser.post(where).status_code == 404, "no pool is called so"
+    ann.groups.clear()
+    assert browser.post(where).status_code == 403
+    User.objects.update(is_active=False)
+    assert browser.get("/").status_code == 302
+
+
+@pytest.mark.parametrize("befalls", ["another password", "removed"])
+def test_who_has_another_password_or_is_removed_is_signed_out(browser: Client, befalls: str) -> None:
+    ann = User.objects.get()
+    if befalls == "removed":
+        ann.delete()
+        assert not Session.objects.exists()
+    else:
+        ann.set_password("another secret")
+        ann.save()
+    assert browser.get("/").status_code == 302
+
+
+def test_a_session_is_of_whom_its_data_says(browser: Client) -> None:
+    ben = User.objects.create_user("ben")
+    Session.objects.update(user=ben)
+    assert ">ann" in browser.get("/").content.decode()
 
 
 def test_the_stream_refuses_strangers(engine) -> None:

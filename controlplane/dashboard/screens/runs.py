@@ -12,7 +12,7 @@ from django.utils import timezone
 from controlplane.dashboard import graph
 from controlplane.dashboard.screens.block import Block
 from controlplane.dashboard.timeline import Choice, Timeline
-from runs import bulk_cancel, deployment, filters, lineage, log_lines, queries, reexecution, time_split, why
+from runs import bulk_cancel, deployment, filters, lineage, log_lines, queries, reexecution, states, time_split, why
 from runs.filters import Filter
 from runs.lineage import Family
 from runs.models import Run
@@ -81,23 +81,29 @@ def run(argument: str) -> list[Block]:
 def blocks_of_run(run: Run, choice: Choice | None = None) -> list[Block]:
     """The parts of a run's page."""
     view = queries.view_of(run, deployment.counted())
-    ops = view.ops
-    waiting_ops = [one for one in ops if one.waiting]
-    waiting_ops.sort(key=lambda one: one.waiting.since if one.waiting else run.queued_at)
-    reasons = why.of_run(run, view.waiting) if view.waiting else None
-    more = len(waiting_ops) - 6
+    ops, kin = view.ops, lineage.kin(run)
     split = time_split.of_run(run, ops, view.waiting)
     line = Timeline(run, ops, split.spans, choice)
     sources = lineage.sources(one.op for one in ops)
-    kin = lineage.kin(run)
     return [
-        Block("run-head", "runs/_head.html", _head_of_run(run, view, line.done, kin.family)),
-        Block("why", "runs/_why.html", {"run": run, "why": reasons, **_first_of(run, waiting_ops), "more": more}),
-        Block("limits-met", "runs/_limits_met.html", {"limits": view.limits}),
+        *blocks_of_wait(run, view, kin.family),
         Block("timeline", "runs/_timeline.html", {"run": run, "line": line, "sources": sources}),
         Block("time", "runs/_time.html", {"run": run, "split": split, "before": kin.before}),
         Block("graph", "runs/_graph.html", {"graph": graph.of_run(run, ops, queries.dependencies(run, ops))}),
         Block("log", "runs/_log.html", {"run": run, "lines": log_lines.tail(run) if run.started_at else [], "op": ""}),
+    ]
+
+
+def blocks_of_wait(run: Run, view: RunView, family: Family) -> list[Block]:
+    """What a run is, why it waits or its ops do, and the limits that they meet."""
+    waiting = [one for one in view.ops if one.waiting]
+    waiting.sort(key=lambda one: one.waiting.since if one.waiting else run.queued_at)
+    reasons = why.of_run(run, view.waiting) if view.waiting else None
+    more = len(waiting) - 6
+    return [
+        Block("run-head", "runs/_head.html", _head_of_run(run, view, family)),
+        Block("why", "runs/_why.html", {"run": run, "why": reasons, **_first_of(run, waiting), "more": more}),
+        Block("limits-met", "runs/_limits_met.html", {"limits": view.limits}),
     ]
 
 
@@ -111,11 +117,11 @@ def _first_of(run: Run, waiting: Sequence[OpView]) -> dict[str, Any]:
     return {"first": first, "first_why": why.of_op(first, known), "ops": waiting[1:6]}
 
 
-def _head_of_run(run: Run, view: RunView, done: int, family: Family) -> dict[str, Any]:
+def _head_of_run(run: Run, view: RunView, family: Family) -> dict[str, Any]:
     return {
         "run": run,
         "ops": view.ops,
-        "done": done,
+        "done": sum(one.op.state in states.OP_TERMINAL for one in view.ops),
         "reused": sum(one.op.reused_from is not None for one in view.ops),
         "family": family,
         "reusable": run.over and reexecution.can_reuse(run, [one.op.state for one in view.ops]),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from controlplane.dashboard.screens.block import Block
-from controlplane.dashboard.screens.runs import blocks_of_run
-from runs import queries, why
+from controlplane.dashboard.screens.runs import blocks_of_wait
+from runs import deployment, lineage, queries, why
 from runs.models import Run
-
-OF_RUN = ("run-head", "why", "limits-met")  # its blocks that are shown here, too
 
 
 def why_of(argument: str) -> list[Block]:
@@ -17,7 +15,7 @@ def why_of(argument: str) -> list[Block]:
 
 def blocks_of_why(run: Run) -> list[Block]:
     """What a run waits for; of one that does not, what its last wait was spent on."""
-    blocks = [block for block in blocks_of_run(run) if block.id in OF_RUN]
+    blocks = blocks_of_wait(run, queries.view_of(run, deployment.counted()), lineage.NOT_SHOWN)
     shown = next(block.context for block in blocks if block.id == "why")
     waits = bool(shown["why"] or shown["first_why"] or shown["ops"])
     last = [] if waits else why.waited_before(run)
