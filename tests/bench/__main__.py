@@ -22,7 +22,19 @@ from tests.bench.trace import Broken
 Workload = Callable[[deployment.Deployment], workloads.Figures]
 
 ROUNDS = 3  # of W2, ours and the rival's by turns
-APART = ["idle", "viewers", "pages --runs 100000", "pages --runs 1000000", "relining", "scale"]  # a module each
+# A module each, some with arguments.
+APART = [
+    "starts",
+    "deaths",
+    "rate_limit",
+    "behind",
+    "idle",
+    "viewers",
+    "pages --runs 100000",
+    "pages",
+    "relining",
+    "scale",
+]
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import redis
-from rq import Queue, Worker
+from rq import Queue, RateLimit, Worker
 
 from tests import servers
 from tests.bench import trace
@@ -42,6 +42,14 @@ def enqueue(url: str, job: Callable[[str], None], names: list[str]) -> None:
     Queue(QUEUE, connection=connection).enqueue_many(
         [Queue.prepare_data(job, args=(name,), job_id=name, result_ttl=0) for name in names]
     )
+
+
+def enqueue_limited(url: str, job: str, count: int, limit: RateLimit) -> None:
+    """Enqueue so many jobs of this name in `trace` under a limit of RQ's own: one by one, as it can't do otherwise."""
+    queue = Queue(QUEUE, connection=redis.Redis.from_url(url))
+    for number in range(count):
+        name = f"limited-{number}"
+        queue.enqueue_call(getattr(trace, job), args=(name,), job_id=name, result_ttl=0, rate_limit=limit)
 
 
 def enqueue_one(url: str, name: str) -> float:

@@ -23,13 +23,18 @@ PHASES = "tests.bench.phases"  # by its name: it is for the workers alone
 
 def prepare() -> None:
     """Configure the controls that are not written at the job: the run queue's maximum and a rule on run tags."""
-    from pools.sizing import Author
     from runs import run_limits
     from runs.tag_limits import TagLimit
 
-    author = Author("bench", "cli")
-    run_limits.set_maximum(10, author)
-    run_limits.set_rule(TagLimit("team", 10), author)
+    run_limits.set_maximum(10, author())
+    run_limits.set_rule(TagLimit("team", 10), author())
+
+
+def author() -> Any:
+    """Who changes limits here."""
+    from pools.sizing import Author
+
+    return Author("bench", "cli")
 
 
 def w1(deployment: Deployment) -> Figures:
@@ -100,7 +105,7 @@ def enqueue_to_start_bare(deployment: Deployment) -> Figures:
     with bare.workers(deployment.redis.url, 2, environment):
         for number in range(25):
             asked = bare.enqueue_one(deployment.redis.url, f"single-{number}")
-            servers.wait_for(lambda number=number: _ended(path) == number + 1, "bare RQ did not end")
+            servers.wait_for(lambda number=number: ended(path) == number + 1, "bare RQ did not end")
             bare.wait_until_idle(deployment.redis.url, bare.QUEUE, 2)
             waits.append(max(i.start for i in trace.read(path)[0]) - asked)
     waits = sorted(waits[5:])
@@ -115,12 +120,12 @@ def w5(deployment: Deployment) -> Figures:
     with deployment.workers(4) as workers:
         (run_id,) = launch_closed("seconds", 1)
         set_limit(1)
-        servers.wait_for(lambda: len(_started(workers)) == 1, "no op started")
+        servers.wait_for(lambda: len(started(workers.trace)) == 1, "no op started")
         asked = time.time()
         set_limit(4)
         admitted = time.time()
-        servers.wait_for(lambda: len(_started(workers)) >= 4, "the raised limit did not start four ops")
-        starts = sorted(_started(workers))
+        servers.wait_for(lambda: len(started(workers.trace)) >= 4, "the raised limit did not start four ops")
+        starts = sorted(started(workers.trace))
         transitions.cancel_run(run_id, "bench")
         servers.wait_for(lambda: Run.objects.get(pk=run_id).over, "the run did not end")
         intervals, _ = trace.read(workers.trace)
@@ -172,7 +177,7 @@ def launch_closed(job: str, runs: int) -> list[int]:
 def set_limit(limit: int) -> None:
     from pools import sizing
 
-    sizing.set_limit(jobs.POOL, limit, sizing.Author("bench", "cli"))
+    sizing.set_limit(jobs.POOL, limit, author())
 
 
 def until_over(workers: Workers, ops: int) -> list[trace.Interval]:
@@ -181,7 +186,7 @@ def until_over(workers: Workers, ops: int) -> list[trace.Interval]:
     from runs.models import Op, Run
 
     def over() -> bool:
-        return _ended(workers.trace) >= ops and not Run.objects.exclude(state__in=states.RUN_TERMINAL).exists()
+        return ended(workers.trace) >= ops and not Run.objects.exclude(state__in=states.RUN_TERMINAL).exists()
 
     servers.wait_for(over, "the runs did not end", seconds=120)
     bad = Op.objects.exclude(state=states.SUCCESS, attempt=1).exclude(state=states.CANCELED)
@@ -199,12 +204,14 @@ def _check_nothing_is_held() -> None:
         raise Broken("after all runs {} holds, {} waiters and {} gates in use are left".format(*left))
 
 
-def _started(workers: Workers) -> list[float]:
-    lines = workers.trace.read_text().splitlines()
+def started(path: Path) -> list[float]:
+    """When ops began, in the order in which they said so."""
+    lines = path.read_text().splitlines()
     return [float(line.split(" ")[1]) for line in lines if line.startswith("+")]
 
 
-def _ended(path: Path) -> int:
+def ended(path: Path) -> int:
+    """How many ops have ended."""
     return sum(line.startswith("-") for line in path.read_text().splitlines())
 
 
@@ -224,7 +231,7 @@ def _bare(
     with bare.workers(url, workers, environment) as pids:
         before = _bare_cpu(deployment, pids)
         bare.enqueue(url, job, [f"job-{number}" for number in range(jobs)])
-        servers.wait_for(lambda: _ended(path) == jobs, "bare RQ did not end", seconds=60)
+        servers.wait_for(lambda: ended(path) == jobs, "bare RQ did not end", seconds=60)
         bare.wait_until_idle(url, bare.QUEUE, workers)
         used = _per_100_ops(before, _bare_cpu(deployment, pids), jobs)
     intervals, _ = trace.read(path)
