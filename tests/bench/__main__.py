@@ -27,6 +27,7 @@ APART = [
     "starts",
     "deaths",
     "rate_limit",
+    "launching",
     "behind",
     "idle",
     "viewers",

@@ -38,5 +38,6 @@ def _job(name: str, op: dg.OpDefinition, ops: int, limit: int) -> Any:
 half_seconds = _job("half_seconds", _op("half_second", 0.5), ops=10, limit=4)
 _no_op = _op("no_op", 0.0)
 no_ops = _job("no_ops", _no_op, ops=100, limit=WIDE)
+three_no_ops = _job("three_no_ops", _no_op, ops=3, limit=WIDE)
 one_no_op = _job("one_no_op", _no_op, ops=1, limit=WIDE)
 seconds = _job("seconds", _op("second", 1.0), ops=41, limit=WIDE)
