@@ -10,6 +10,8 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
@@ -25,6 +27,8 @@ from runs.transitions import op_holder, run_holder
 A_MOMENT = timedelta(seconds=5)
 AT_ONCE = 500  # rows named in one query: SQLite takes no more than a thousand
 
+Statement = tuple[str, tuple[Any, ...]]  # and its parameters
+
 # --- who is to be looked at -------------------------------------------------------------------------
 
 
@@ -38,20 +42,33 @@ def holders() -> set[str]:
 
 
 def _misplaced() -> Iterator[str]:
+    waiters, queued, ready = _statements_of_misplaced()
+    for statement in waiters:
+        yield from (waiter.holder for waiter in Waiter.objects.raw(*statement))
+    yield from (run_holder(run.pk) for run in Run.objects.raw(*queued))
+    yield from (op_holder(op.pk) for op in Op.objects.raw(*ready))
+
+
+@cache
+def _statements_of_misplaced() -> tuple[list[Statement], Statement, Statement]:
+    """They are the same each time, and to put them together takes much longer than to have them answered."""
     of_neither = Waiter.objects.exclude(holder__startswith="run:").exclude(holder__startswith="op:")
-    yield from of_neither.values_list("holder", flat=True)
     runs = Run.objects.filter(state=states.QUEUED)
     ops = Op.objects.filter(state=states.READY).annotate(place=F("priority") + F("run__priority"))
     at_its_place = {"pk": OuterRef("number"), "priority": OuterRef("priority"), "queued_at": OuterRef("since")}
-    for waiter in Waiter.objects.filter(~Exists(runs.filter(**at_its_place)), holder__startswith="run:"):
-        yield waiter.holder
+    of_runs = Waiter.objects.filter(~Exists(runs.filter(**at_its_place)), holder__startswith="run:")
     at_its_place = {"pk": OuterRef("number"), "place": OuterRef("priority"), "ready_at": OuterRef("since")}
-    for waiter in Waiter.objects.filter(~Exists(ops.filter(**at_its_place)), holder__startswith="op:"):
-        yield waiter.holder
+    of_ops = Waiter.objects.filter(~Exists(ops.filter(**at_its_place)), holder__startswith="op:")
     standing = Waiter.objects.filter(holder=_holder("run:"), priority=OuterRef("priority"), since=OuterRef("queued_at"))
-    yield from map(run_holder, runs.filter(~Exists(standing)).values_list("pk", flat=True))
+    queued = runs.filter(~Exists(standing)).only("pk")
     standing = Waiter.objects.filter(holder=_holder("op:"), priority=OuterRef("place"), since=OuterRef("ready_at"))
-    yield from map(op_holder, ops.filter(~Exists(standing)).values_list("pk", flat=True))
+    ready = ops.filter(~Exists(standing)).only("pk")
+    waiters = [found.only("holder") for found in (of_neither, of_runs, of_ops)]
+    return (
+        [found.query.sql_with_params() for found in waiters],
+        queued.query.sql_with_params(),
+        ready.query.sql_with_params(),
+    )
 
 
 def _holder(kind: str) -> Concat:
