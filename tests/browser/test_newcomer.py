@@ -10,7 +10,7 @@ from tests.deployments import Deployment
 
 
 def test_the_first_page_shows_work(page: Page) -> None:
-    deployment = Deployment("--workers", "4").wait_until_up()
+    deployment = Deployment("--workers", "4", is_new=True).wait_until_up()
     try:
         page.goto(deployment.printed_link)
         page.get_by_role("button", name="Sign in as admin").click()

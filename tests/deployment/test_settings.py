@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.deployments import ROOT, own_environment
+from tests.deployments import ROOT, lay_tables, own_environment
 from tests.servers import free_port
 
 
@@ -87,12 +87,7 @@ def test_a_link_or_a_worker_needs_the_schema(tmp_path) -> None:
 
 def test_a_worker_without_redis_says_so(tmp_path) -> None:
     environment = {"CONTROLPLANE_DATA": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v", "0"],
-        cwd=ROOT,
-        env={**own_environment(""), **environment},
-        check=True,
-    )
+    lay_tables(str(tmp_path))
     assert refused(environment, "worker").startswith("error: Redis did not answer: ")
     assert "--queue: 'a b' is not allowed" in refused(environment, "worker", "--queue", "a b")
 

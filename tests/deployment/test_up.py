@@ -20,7 +20,7 @@ import pytest
 
 from controlplane.management.commands import up
 from controlplane.supervisor import Child, Supervisor
-from tests.deployments import ROOT, Deployment, own_environment
+from tests.deployments import ROOT, Deployment, lay_tables, own_environment
 from tests.servers import Postgres, free_port, wait_for
 
 MARGIN = 4.0  # seconds
@@ -35,9 +35,9 @@ def folder(tmp_path) -> str:
 def start(folder: str) -> Iterator[Callable[..., Deployment]]:
     started: list[Deployment] = []
 
-    def begin(*arguments: str, **environment: str) -> Deployment:
+    def begin(*arguments: str, is_new: bool = False, **environment: str) -> Deployment:
         environment = {"CONTROLPLANE_MODULES": "tests.deployment.napping", **environment}
-        deployment = Deployment("--no-demo", *arguments, folder=folder, **environment).wait_until_up()
+        deployment = Deployment("--no-demo", *arguments, folder=folder, is_new=is_new, **environment).wait_until_up()
         started.append(deployment)
         return deployment
 
@@ -267,8 +267,7 @@ def test_a_web_server_that_does_not_answer_in_time_is_given_up() -> None:
 
 def test_a_first_start_that_was_interrupted_is_made_up_for(folder: str) -> None:
     """Its database is there, but nothing is in it yet: the next start still shows the examples at work."""
-    command = [sys.executable, "manage.py", "migrate", "-v", "0"]
-    subprocess.run(command, cwd=ROOT, env=own_environment(folder), check=True)
+    lay_tables(folder)
     deployment = Deployment("--workers", "1", folder=folder)
     try:
         assert len(deployment.wait_until_up().runs()) == 7
@@ -294,7 +293,7 @@ def test_a_module_that_breaks_does_not_keep_it_from_starting(start, tmp_path) ->
 
 
 def test_private_things_are_private(start, folder: str) -> None:
-    start("--workers", "1")
+    start("--workers", "1", is_new=True)
     for name in ("secret_key", "redis.sock"):
         assert os.stat(os.path.join(folder, name)).st_mode & 0o077 == 0, name
     assert os.stat(folder).st_mode & 0o077 == 0
@@ -303,7 +302,7 @@ def test_private_things_are_private(start, folder: str) -> None:
 def test_a_long_data_folder_works(tmp_path) -> None:
     folder = str(tmp_path / ("d" * 100))
     deployment = Deployment(
-        "--no-demo", "--workers", "1", folder=folder, CONTROLPLANE_MODULES="tests.deployment.napping"
+        "--no-demo", "--workers", "1", folder=folder, is_new=True, CONTROLPLANE_MODULES="tests.deployment.napping"
     ).wait_until_up()
     try:
         deployment.launch("quick_job", "--wait")
@@ -316,7 +315,7 @@ def test_a_data_folder_may_have_any_name(tmp_path) -> None:
     """Its path stands in no address: what an address would read otherwise is just a name."""
     folder = str(tmp_path / "my data #1?mode=ro&x%41=é")
     deployment = Deployment(
-        "--no-demo", "--workers", "1", folder=folder, CONTROLPLANE_MODULES="tests.deployment.napping"
+        "--no-demo", "--workers", "1", folder=folder, is_new=True, CONTROLPLANE_MODULES="tests.deployment.napping"
     )
     try:
         deployment.wait_until_up().launch("quick_job", "--wait")
