@@ -29,9 +29,9 @@ class Still:
             DATABASE_URL=f"sqlite:///{self.folder}/sluice.sqlite3",
         )
         written = Path(self.folder) / "facts.json"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.screenshots.serve", str(port), str(written)], cwd=ROOT, env=environment
-        )
+        command = [sys.executable, "-m", "tests.screenshots.serve", str(port), str(written)]
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             servers.wait_for(self._answers, "the web server does not answer", 60.0)
         except BaseException:
@@ -41,8 +41,16 @@ class Still:
         self.login_link: str = facts["login"]
         self.names: dict[str, str] = facts["names"]  # what the examples of pages are about
 
+    def log(self) -> str:
+        """The end of what the web server said."""
+        return self._log.read_text()[-5000:]
+
+    @property
+    def _log(self) -> Path:
+        return Path(self.folder) / "web.log"
+
     def _answers(self) -> bool:
-        assert self.process.poll() is None, "the web server has ended"
+        assert self.process.poll() is None, f"the web server has ended:\n{self.log()}"
         try:
             with urlopen(f"{self.url}/login/", timeout=2):
                 return True
