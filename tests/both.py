@@ -1,6 +1,6 @@
 """Runs all tests in parts, some side by side: they wait more than they compute.
 
-What depends on the database is tested on SQLite and on PostgreSQL, everything else once. `python -m tests.both` shows
+What uses the database is tested on SQLite and on PostgreSQL, everything else once. `python -m tests.both` shows
 each part when it has ended. Exit status 0 if all have passed.
 """
 
@@ -28,6 +28,7 @@ class Part:
 
     database: str
     folders: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{', '.join(self.folders)} on {self.database}"
@@ -37,7 +38,7 @@ class Part:
         print(f"Testing {self} …", flush=True)
         began = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *(f"tests/{folder}" for folder in self.folders)],
+            [sys.executable, "-m", "pytest", *self.options, *(f"tests/{folder}" for folder in self.folders)],
             cwd=TESTS.parent,
             env={**os.environ, "SLUICE_TEST_DB": self.database},
             stdout=subprocess.PIPE,
@@ -49,7 +50,7 @@ class Part:
 
 def parts() -> Iterator[Part]:
     """What takes longest comes first."""
-    yield Part("postgres", TABLES)
+    yield Part("postgres", TABLES, ("--of-the-database",))
     yield Part("sqlite", others())
     yield Part("postgres", PROCESSES)
     yield Part("sqlite", PROCESSES)

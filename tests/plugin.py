@@ -42,6 +42,22 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    said = "only tests that use a database: what others say, they have said beside the first one"
+    parser.addoption("--of-the-database", action="store_true", help=said)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--of-the-database"):
+        config.hook.pytest_deselected(items=[item for item in items if not _uses_database(item)])
+        items[:] = filter(_uses_database, items)
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    uses = {"db", "transactional_db", "django_db_setup"} & {*getattr(item, "fixturenames", ())}
+    return bool(uses) or item.get_closest_marker("django_db") is not None
+
+
 def _stop() -> None:
     while _to_stop:
         _to_stop.pop()()
