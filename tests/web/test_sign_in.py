@@ -54,34 +54,34 @@ def test_a_password_signs_in(engine) -> None:
 
 
 @pytest.fixture
-def browser(engine) -> Client:
+def reader(engine) -> Client:
     """Ann's, who is signed in and may only look."""
     client = Client()
     client.force_login(User.objects.create_user("ann", password="a long secret"))
     return client
 
 
-def test_a_session_is_read_together_with_its_user(browser: Client) -> None:
+def test_a_session_is_read_together_with_its_user(reader: Client) -> None:
     (row,) = Session.objects.all()
     assert row.user == User.objects.get()
     with CaptureQueriesContext(connection) as asked:
-        assert browser.get("/login/").status_code == 200
+        assert reader.get("/login/").status_code == 200
     assert len([each for each in asked.captured_queries if "auth_user" in each["sql"]]) == 1
 
 
-def test_what_becomes_of_a_user_holds_from_the_next_request_on(browser: Client) -> None:
+def test_what_becomes_of_a_user_holds_from_the_next_request_on(reader: Client) -> None:
     ann, where = User.objects.get(), "/pools/database/pause/"
-    assert browser.post(where).status_code == 403
+    assert reader.post(where).status_code == 403
     ann.groups.add(Group.objects.get_or_create(name="operators")[0])
-    assert browser.post(where).status_code == 404, "no pool is called so"
+    assert reader.post(where).status_code == 404, "no pool is called so"
     ann.groups.clear()
-    assert browser.post(where).status_code == 403
+    assert reader.post(where).status_code == 403
     User.objects.update(is_active=False)
-    assert browser.get("/").status_code == 302
+    assert reader.get("/").status_code == 302
 
 
 @pytest.mark.parametrize("befalls", ["another password", "removed"])
-def test_who_has_another_password_or_is_removed_is_signed_out(browser: Client, befalls: str) -> None:
+def test_who_has_another_password_or_is_removed_is_signed_out(reader: Client, befalls: str) -> None:
     ann = User.objects.get()
     if befalls == "removed":
         ann.delete()
@@ -89,13 +89,13 @@ def test_who_has_another_password_or_is_removed_is_signed_out(browser: Client, b
     else:
         ann.set_password("another secret")
         ann.save()
-    assert browser.get("/").status_code == 302
+    assert reader.get("/").status_code == 302
 
 
-def test_a_session_is_of_whom_its_data_says(browser: Client) -> None:
+def test_a_session_is_of_whom_its_data_says(reader: Client) -> None:
     ben = User.objects.create_user("ben")
     Session.objects.update(user=ben)
-    assert ">ann" in browser.get("/").content.decode()
+    assert ">ann" in reader.get("/").content.decode()
 
 
 def test_the_stream_refuses_strangers(engine) -> None:
