@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis.asyncio
@@ -83,8 +83,18 @@ class Hub:
     def _run(self) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
         if not self._tasks:
-            jobs = (self._listen(), self._watch_the_restless(), self._keep_drawn())
-            self._tasks = [asyncio.create_task(job) for job in jobs]
+            jobs = (self._listen, self._watch_the_restless, self._keep_drawn)
+            self._tasks = [asyncio.create_task(self._keep_up(job)) for job in jobs]
+
+    async def _keep_up(self, job: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do a job that has no end, and begin anew if it fails: browsers would hear heartbeats, and see nothing new."""
+        while True:
+            try:
+                await job()
+            except Exception:
+                log.exception("the live stream failed and begins anew")
+                await asyncio.sleep(PAUSE)
+                self._touch(None)
 
     async def _listen(self) -> None:
         """Mark the screens that a change touches."""

@@ -93,3 +93,32 @@ def test_heartbeats_are_seen_although_nobody_tells_of_them(engine, monkeypatch) 
                 return
 
     asyncio.run(asyncio.wait_for(until_seen(), 20))
+
+
+def test_a_hub_that_fails_begins_anew(engine, monkeypatch) -> None:
+    """Heartbeats go on, so that nobody would notice."""
+    monkeypatch.setattr(live, "RESTLESS", 0.05)
+    monkeypatch.setattr(live, "PAUSE", 0.05)
+    compare, failed = live._different, asyncio.Event()
+
+    def fails_once(*of: dict[str, str]) -> dict[str, str]:
+        if failed.is_set():
+            return compare(*of)
+        failed.set()
+        raise RuntimeError("for a test")
+
+    monkeypatch.setattr(live, "_different", fails_once)
+
+    async def until_seen() -> None:
+        frames = Hub().stream(frozenset({"workers"}))
+        async for frame in frames:
+            if b'"workers": ' in frame:
+                break
+        await failed.wait()
+        now = timezone.now()
+        await Worker.objects.acreate(name="w", host="h", launcher="l", queue="default", born_at=now, lease_until=now)
+        async for frame in frames:
+            if b"1 worker<" in frame:
+                return
+
+    asyncio.run(asyncio.wait_for(until_seen(), 20))
