@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AT_ONCE = 3  # on two cores
-TABLES = ("conformance", "flat", "property", "store", "web")  # busy with the database
+TABLES = ("store", "web")  # busy with the database, test by test
+SCHEDULES = ("conformance", "flat", "property")  # busy with it, too, by long lists of events
 PROCESSES = ("acceptance", "chaos", "concurrency", "faults")  # waiting for processes of their own
 
 TESTS = Path(__file__).parent
@@ -49,18 +50,20 @@ class Part:
 
 
 def parts() -> Iterator[Part]:
-    """What takes longest comes first."""
+    """What takes longest comes first; at the end there is enough for each core."""
     yield Part("postgres", TABLES, ("--of-the-database",))
     yield Part("sqlite", others())
     yield Part("postgres", PROCESSES)
-    yield Part("sqlite", PROCESSES)
     yield Part("sqlite", TABLES)
+    yield Part("sqlite", PROCESSES)
+    yield Part("sqlite", SCHEDULES)
+    yield Part("postgres", SCHEDULES, ("--of-the-database",))
 
 
 def others() -> tuple[str, ...]:
     """The folders of which nobody said that they depend on the database."""
     found = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
-    return tuple(sorted(found - {*TABLES, *PROCESSES}))
+    return tuple(sorted(found - {*TABLES, *SCHEDULES, *PROCESSES}))
 
 
 def main() -> int:
