@@ -28,6 +28,17 @@ def test_the_address_of_a_button_is_no_page(reader: Client) -> None:
     assert "</html>" in answer.content.decode()
 
 
+def test_whoever_is_refused_finds_the_way_back(reader: Client) -> None:
+    pool = a.pool("database", 1)
+    where = f"http://testserver/pools/{pool.name}/"
+    answer = reader.post("/pools/database/limit/", {"limit": "3", "version": "999"}, headers={"referer": where})
+    assert answer.status_code == 409
+    assert f'<a href="{where}">Back without a change</a>' in answer.content.decode()
+    elsewhere = {"referer": "https://example.com/pools/"}
+    answer = reader.post("/pools/database/limit/", {"limit": "3", "version": "999"}, headers=elsewhere)
+    assert "Back without" not in answer.content.decode()
+
+
 def test_who_may_only_look_is_told_whom_to_ask(viewer: Client) -> None:
     a.pool("database", 1)
     answer = viewer.post("/pools/database/pause/")

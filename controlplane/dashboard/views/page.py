@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -76,9 +77,11 @@ def ours(request: HttpRequest, address: str) -> str:
 
 
 def into_dialog(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:
-    """A fragment that htmx shows as a dialog; without htmx, the same as a page."""
+    """A fragment that htmx shows as a dialog; without htmx, the same as a page, with a way back instead of *Close*."""
     if not by_htmx(request):
-        return render(request, "dialog_page.html", {"dialog": template, **context}, status=status)
+        came_from = ours(request, request.headers.get("referer", ""))
+        away = came_from if urlsplit(came_from).path != request.path else ""
+        return render(request, "dialog_page.html", {"dialog": template, "away": away, **context}, status=status)
     response = render(request, template, context, status=status)
     response["HX-Retarget"] = "#dialog"
     response["HX-Reswap"] = "innerHTML"
