@@ -246,7 +246,7 @@ def holders_of(gate_ids: Iterable[int], most: int = 10) -> dict[int, list[Hold]]
 def changes(*subjects: str, most: int = 20, before: int | None = None) -> list[Change]:
     """The newest lines of the ledger, about some subjects or all; with `before`, those older than that one.
 
-    A subject that ends with a colon stands for all that begin with it. Each line is `overtaken` or not: see
+    A kind with its colon, and no name, stands for all of it. Each line is `overtaken` or not: see
     `sizing.overtaking`.
     """
     about = _about(*subjects)
@@ -264,7 +264,8 @@ def changes_since(moment: datetime, *subjects: str, most: int = 200) -> list[Cha
 def _about(*subjects: str) -> Q:
     about = Q()
     for subject in subjects:
-        about |= Q(subject__startswith=subject) if subject.endswith(":") else Q(subject=subject)
+        is_a_kind = subject.endswith(":") and subject.count(":") == 1  # "pool:", not "pool:a:", which is a pool
+        about |= Q(subject__startswith=subject) if is_a_kind else Q(subject=subject)
     return about
 
 

@@ -21,7 +21,7 @@ from pools.samples.store import STEPS
 class Span:
     """A stretch of time, from `start` to `end` (None: now) in samples of `step` seconds, about some subjects.
 
-    A subject that ends with a colon stands for all that begin with it.
+    A kind with its colon, and no name, stands for all of it.
     """
 
     start: int
@@ -66,13 +66,18 @@ def _peaks(span: Span, width: int) -> QuerySet[Sample, tuple[str, int, int, int 
 def _of(span: Span) -> QuerySet[Sample]:
     about = Q()
     for subject in span.subjects:
-        about |= Q(subject__startswith=subject) if subject.endswith(":") else Q(subject=subject)
+        about |= Q(subject__startswith=subject) if _is_a_kind(subject) else Q(subject=subject)
     stretches = Q(step=span.step, at__gte=span.start)
     for finer, coarser in pairwise(STEPS[: STEPS.index(span.step) + 1]):
         rolled_up = Subquery(Sampled.objects.filter(step=coarser).values("upto")[:1])
         stretches |= Q(step=finer, at__gte=span.start) & Q(at__gte=Coalesce(rolled_up, Value(0)))
     found = Sample.objects.filter(about, stretches)
     return found if span.end is None else found.filter(at__lt=span.end)
+
+
+def _is_a_kind(subject: str) -> bool:
+    """ "pool:", not "pool:a:": a name may end with a colon."""
+    return subject.endswith(":") and subject.count(":") == 1
 
 
 def subjects(of_samples: Sequence[Sample]) -> dict[str, list[Sample]]:

@@ -7,6 +7,7 @@ import io
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from controlplane.dashboard import drawing
@@ -232,3 +233,13 @@ def test_the_stream_draws_charts_for_everybody_and_no_sparkline_within_what_chan
 def test_a_sample_touches_charts_alone():
     topics = ["overview", "rail", "runs:", "run:1", "op:1", "pools", "pool:database", "queue", "glance", "pool-chart:x"]
     assert [topic for topic in topics if is_touched(topic, {"samples"})] == ["glance", "pool-chart:x"]
+
+
+def test_a_pool_whose_name_ends_with_a_colon_has_its_own_history_alone(viewer, engine):
+    for name, in_use in (("a:", 1), ("a:b", 7)):
+        a.pool(name, 9)
+        now = int(timezone.now().timestamp())
+        Sample.objects.create(subject=f"pool:{name}", step=10, at=now - 60, in_use=in_use, limit=9, waiting=0, waits="")
+    page = text(viewer, reverse("pool-history", args=["a:"]) + "?range=1h")
+    assert "In use: at most 1" in page
+    assert page.count("none → 9 by ada</title>") == 2, "one change, in two shapes"
