@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -61,9 +62,9 @@ class Job:
     description: str
     module: str
 
-    @property
+    @cached_property
     def plan(self) -> graph.Plan:
-        """What a run of this job executes, frozen."""
+        """What a run of this job executes, frozen. All launches of a job share it, and what was worked out about it."""
         return make_plan(self.nodes, self.executor)
 
     @property

@@ -101,6 +101,15 @@ class Plan:
     def digest(self) -> str:
         return sha256(self.to_json().encode()).hexdigest()
 
+    @cached_property
+    def flaw(self) -> str:
+        """Why it would not be read as it was written; empty if it would."""
+        try:
+            text = self.to_json()
+            return "" if Plan.from_json(text).to_json() == text else "it would be read as something else"
+        except (ValueError, TypeError, RecursionError) as error:
+            return f"{type(error).__name__}: {error}"
+
     @classmethod
     def from_json(cls, text: str) -> Plan:
         body = json.loads(text)

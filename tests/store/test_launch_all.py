@@ -6,6 +6,7 @@ import pytest
 
 from pools.models import Hold, Waiter
 from runs import launch, run_limits, states
+from runs.graph import Plan as Plan_
 from runs.launch import Asked
 from runs.models import Op, Plan, Run, RunTag
 from tests.builders import ADA, job, launched_run, op, tag_rule, workers
@@ -14,6 +15,7 @@ from tests.invariants import check_engine
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("checked")]
 
+TO_JSON = Plan_.to_json
 ONE = job(op("a", pool="database"), op("b", queue="gpu", priority=3))
 OTHER = job(op("only"), name="other", tags={"team": "core"})
 WANTED = [
@@ -89,3 +91,11 @@ def test_many_are_launched_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     assert Run.objects.count() == 2
     assert [len(part) for part in parts] == [2, 1]
     assert Run.objects.filter(state=states.STARTED).count() == 1
+
+
+def test_what_all_runs_of_a_job_execute_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(Plan_, "to_json", lambda plan: made.append(plan) or TO_JSON(plan))
+    (uids,) = launch.launch_all([Asked(job(op("a"), op("b")))] * 20, who="ada", door="cli")
+    assert len(uids) == 20
+    assert len(made) <= 4, "it is checked, kept, and named by its digest"
