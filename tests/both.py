@@ -41,7 +41,7 @@ class Part:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *self.options, *(f"tests/{folder}" for folder in self.folders)],
             cwd=TESTS.parent,
-            env={**os.environ, "SLUICE_TEST_DB": self.database},
+            env={**os.environ, "SLUICE_TEST_DB": self.database, "PYTHONDONTWRITEBYTECODE": ""},  # compile once for all
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
