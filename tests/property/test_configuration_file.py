@@ -65,7 +65,7 @@ in_force = st.fixed_dictionaries(
         "buffer": slots,
         "limits": st.dictionaries(names, slots, max_size=5),
         "own": st.dictionaries(names, st.sampled_from(["op", "run"]), max_size=3),
-        "paused": st.lists(st.integers(0, 4), max_size=2),
+        "paused": st.lists(st.integers(0, 4), max_size=2, unique=True),
         "seen": st.lists(names, max_size=2),
     }
 )
