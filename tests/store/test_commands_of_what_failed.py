@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from io import StringIO
-from typing import Any
-
 import pytest
-from django.core.management import CommandError, call_command
 
 from runs import catalog, launch, states, transitions
 from runs.models import Run
 from tests.builders import fail, in_state, job, launched_run, op, perform, running_op, start, the_op, workers
-from tests.invariants import check_engine
+from tests.store import commands
+from tests.store.commands import read, say
 
 pytestmark = pytest.mark.usefixtures("engine")
 
 
-def say(*arguments: str) -> str:
-    out = StringIO()
-    call_command(*arguments, stdout=out, stderr=StringIO())
-    check_engine()
-    return out.getvalue()
-
-
-def read(*arguments: str) -> Any:
-    return json.loads(say(*arguments, "--json"))
-
-
 def refused(*arguments: str) -> str:
-    with pytest.raises(CommandError) as error:
-        say(*arguments)
-    return str(error.value)
+    return "\n".join(commands.refused(*arguments))
 
 
 @pytest.fixture

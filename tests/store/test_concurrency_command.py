@@ -5,47 +5,30 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from io import StringIO
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from django.core.management import CommandError, call_command
 
 from pools import sizing
 from pools.models import Change, Pool, PoolSettings
-from pools.sizing import Author
 from runs import config, granularity, in_force, run_limits
 from runs.granularity import WouldDeadlock
 from runs.models import RunQueue
 from runs.tag_limits import TagLimit
-from tests.invariants import check_engine
+from tests.store import commands
+from tests.store.commands import SOMEBODY
 
 ROOT = Path(__file__).resolve().parents[2]
-SOMEBODY = Author("somebody", "page")
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("as_installed")]
 
 
-def say(*arguments: str) -> str:
-    """Run the command here; returns what it prints."""
-    out = StringIO()
-    call_command("concurrency", *arguments, stdout=out, stderr=StringIO())
-    check_engine()
-    return out.getvalue()
-
-
-def read(*arguments: str) -> Any:
-    """Run the command here; returns the JSON that it prints."""
-    return json.loads(say(*arguments, "--json"))
-
-
-def refused(*arguments: str) -> list[str]:
-    """Run the command here, which must fail; returns its lines."""
-    with pytest.raises(CommandError) as caught:
-        say(*arguments)
-    return str(caught.value).splitlines()
+say = partial(commands.say, "concurrency")
+read = partial(commands.read, "concurrency")
+refused = partial(commands.refused, "concurrency")
 
 
 @pytest.fixture
